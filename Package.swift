@@ -1,0 +1,104 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The architecture in one file: each target lists all that it may import. The rule is drawn in Docs/Architecture.md
+// and held by Tests/TidyTests.
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+// Swift Testing's macro expansions trip the strict memory safety check, so tests go without it.
+let testing: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "swift-smc",
+    products: [
+        .library(name: "SMC", targets: ["SMC"]),
+        .executable(name: "smc", targets: ["smc"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        // C libraries made visible to Swift.
+        .systemLibrary(
+            name: "CIBVerbs", path: "Modules/CIBVerbs", pkgConfig: "libibverbs",
+            providers: [.apt(["libibverbs-dev"])]),
+        .systemLibrary(
+            name: "CRDMACM", path: "Modules/CRDMACM", pkgConfig: "librdmacm",
+            providers: [.apt(["librdmacm-dev"])]),
+        .target(name: "CSMCShims"),
+
+        // The pure column: bytes and decisions, no I/O.
+        .target(name: "SMCWire", swiftSettings: strict),
+        .target(name: "SMCProtocol", dependencies: ["SMCWire"], swiftSettings: strict),
+
+        // The system column: Linux, memory, verbs; no SMC messages.
+        .target(name: "SMCSystem", dependencies: ["CSMCShims"], swiftSettings: strict),
+        .target(name: "SMCMemory", dependencies: ["SMCSystem"], swiftSettings: strict),
+        .target(name: "SMCVerbs", dependencies: ["SMCSystem", "CIBVerbs", "CRDMACM"], swiftSettings: strict),
+
+        // They meet here, and only here.
+        .target(name: "SMCControl", dependencies: ["SMCWire", "SMCSystem"], swiftSettings: strict),
+        .target(
+            name: "SMCTransport",
+            dependencies: ["SMCWire", "SMCProtocol", "SMCSystem", "SMCMemory", "SMCVerbs", "SMCControl"],
+            swiftSettings: strict),
+        .target(
+            name: "SMCHypervisor",
+            dependencies: [
+                "SMCWire", "SMCProtocol", "SMCSystem", "SMCMemory", "SMCControl",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+
+        // What users meet.
+        .target(
+            name: "SMC",
+            dependencies: ["SMCTransport", "SMCWire", "SMCProtocol", "SMCSystem", "SMCMemory", "SMCControl"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "smc",
+            dependencies: [
+                "SMC", "SMCControl", "SMCWire", "SMCSystem", "SMCHypervisor",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: strict),
+
+        // What tests share.
+        .target(name: "SMCTesting", dependencies: ["SMCWire"], swiftSettings: strict),
+
+        .testTarget(name: "SMCWireTests", dependencies: ["SMCWire", "SMCTesting"], swiftSettings: testing),
+        .testTarget(
+            name: "SMCProtocolTests", dependencies: ["SMCProtocol", "SMCWire", "SMCTesting"], swiftSettings: testing),
+        .testTarget(name: "SMCSystemTests", dependencies: ["SMCSystem"], swiftSettings: testing),
+        .testTarget(
+            name: "SMCMemoryTests", dependencies: ["SMCMemory", "SMCSystem", "SMCTesting"], swiftSettings: testing),
+        .testTarget(
+            name: "SMCHypervisorTests",
+            dependencies: ["SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem", "SMCMemory", "SMCTesting"],
+            swiftSettings: testing),
+        .testTarget(
+            name: "SMCTransportTests",
+            dependencies: [
+                "SMC", "SMCTransport", "SMCProtocol", "SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem",
+                "SMCMemory", "SMCTesting",
+            ],
+            swiftSettings: testing),
+        .testTarget(name: "IntegrationTests", dependencies: ["smc"], swiftSettings: testing),
+        .testTarget(name: "TidyTests", swiftSettings: testing),
+    ],
+    swiftLanguageModes: [.v6]
+)

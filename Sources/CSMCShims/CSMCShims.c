@@ -1,0 +1,103 @@
+#define _GNU_SOURCE
+#include "CSMCShims.h"
+
+#include <time.h>
+
+int csmc_memfd_create(const char *name, unsigned int flags)
+{
+    return memfd_create(name, flags);
+}
+
+int csmc_fcntl_int(int descriptor, int command, int argument)
+{
+    return fcntl(descriptor, command, argument);
+}
+
+int csmc_open(const char *path, int flags, unsigned int mode)
+{
+    return open(path, flags, mode);
+}
+
+int csmc_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_ns, int shared)
+{
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    return (int)syscall(SYS_futex, word, shared ? FUTEX_WAIT : FUTEX_WAIT_PRIVATE, expected,
+                        timeout_ns < 0 ? NULL : &timeout, NULL, 0);
+}
+
+int csmc_futex_wake(const uint32_t *word, int count, int shared)
+{
+    return (int)syscall(SYS_futex, word, shared ? FUTEX_WAKE : FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+ssize_t csmc_send_with_descriptors(int socket, const void *bytes, size_t count, const int *descriptors,
+                                   int descriptor_count, int flags)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * CSMC_MAX_DESCRIPTORS)];
+        struct cmsghdr alignment;
+    } control;
+    struct iovec vector = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+
+    if (descriptor_count < 0 || descriptor_count > CSMC_MAX_DESCRIPTORS) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (descriptor_count > 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)descriptor_count);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)descriptor_count);
+        memcpy(CMSG_DATA(header), descriptors, sizeof(int) * (size_t)descriptor_count);
+    }
+    return sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+}
+
+ssize_t csmc_receive_with_descriptors(int socket, void *bytes, size_t count, int *descriptors,
+                                      int *descriptor_count, int *flags)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * CSMC_MAX_DESCRIPTORS)];
+        struct cmsghdr alignment;
+    } control;
+    struct iovec vector = {.iov_base = bytes, .iov_len = count};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+
+    *descriptor_count = 0;
+    ssize_t received = recvmsg(socket, &message, *flags | MSG_CMSG_CLOEXEC);
+    if (received < 0)
+        return received;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t arrived = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < arrived; i++) {
+            int descriptor;
+            memcpy(&descriptor, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+            if (*descriptor_count < CSMC_MAX_DESCRIPTORS)
+                descriptors[(*descriptor_count)++] = descriptor;
+            else
+                close(descriptor);
+        }
+    }
+    *flags = message.msg_flags;
+    return received;
+}
+
+int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid)
+{
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    int result = getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
+    if (result == 0) {
+        *pid = credentials.pid;
+        *uid = credentials.uid;
+        *gid = credentials.gid;
+    }
+    return result;
+}

@@ -1,0 +1,68 @@
+#ifndef CSMC_SHIMS_H
+#define CSMC_SHIMS_H
+
+/* All the C of the project: headers that the Glibc module of Swift lacks, calls that are variadic, macros, and the
+   one CPU instruction (pause) that Swift has no name for. No logic lives here. */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/futex.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static inline void csmc_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+/* memfd_create is hidden behind _GNU_SOURCE in the module that Swift imports. */
+int csmc_memfd_create(const char *name, unsigned int flags);
+
+/* fcntl and open are variadic. */
+int csmc_fcntl_int(int descriptor, int command, int argument);
+int csmc_open(const char *path, int flags, unsigned int mode);
+
+/* futex(2) has no wrapper in glibc. timeout_ns < 0: wait without limit. Returns 0 or -1 with errno. */
+int csmc_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_ns, int shared);
+int csmc_futex_wake(const uint32_t *word, int count, int shared);
+
+/* One message with at most CSMC_MAX_DESCRIPTORS descriptors (SCM_RIGHTS). The receiving call sets *descriptor_count
+   and closes nothing; *flags gets msg_flags. Descriptors arrive close-on-exec. */
+#define CSMC_MAX_DESCRIPTORS 8
+ssize_t csmc_send_with_descriptors(int socket, const void *bytes, size_t count, const int *descriptors,
+                                   int descriptor_count, int flags);
+ssize_t csmc_receive_with_descriptors(int socket, void *bytes, size_t count, int *descriptors,
+                                      int *descriptor_count, int *flags);
+
+/* struct ucred exists only with _GNU_SOURCE. */
+int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid);
+
+#endif
