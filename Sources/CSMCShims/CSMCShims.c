@@ -3,9 +3,27 @@
 
 #include <time.h>
 
-int csmc_memfd_create(const char *name, unsigned int flags)
+int csmc_memfd_create(const char *name)
 {
-    return memfd_create(name, flags);
+    return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+int csmc_allocate(int descriptor, int64_t byte_count)
+{
+    return fallocate(descriptor, 0, 0, byte_count);
+}
+
+int csmc_seal_size(int descriptor)
+{
+    return fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
+int csmc_has_sealed_size(int descriptor)
+{
+    int seals = fcntl(descriptor, F_GET_SEALS);
+    if (seals < 0)
+        return -1;
+    return (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) == (F_SEAL_SHRINK | F_SEAL_GROW);
 }
 
 int csmc_fcntl_int(int descriptor, int command, int argument)
@@ -16,6 +34,11 @@ int csmc_fcntl_int(int descriptor, int command, int argument)
 int csmc_open(const char *path, int flags, unsigned int mode)
 {
     return open(path, flags, mode);
+}
+
+int csmc_accept(int socket, struct sockaddr *address, socklen_t *length)
+{
+    return accept4(socket, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
 int csmc_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_ns, int shared)

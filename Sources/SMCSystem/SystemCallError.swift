@@ -42,12 +42,12 @@ package enum Errno {
 /// Runs a call that answers -1 with errno; repeats it when a signal interrupted it.
 @inline(__always)
 package func retrying<Result: SignedInteger>(
-    _ call: StaticString, _ body: () -> Result
+    _ call: @autoclosure () -> String, _ body: () -> Result
 ) throws(SystemCallError) -> Result {
     while true {
         let result = body()
         if result != -1 { return result }
         let code = Glibc.errno  // Read before anything else can change it.
-        guard code == EINTR else { throw SystemCallError(call: "\(call)", errno: code) }
+        guard code == EINTR else { throw SystemCallError(call: call(), errno: code) }
     }
 }

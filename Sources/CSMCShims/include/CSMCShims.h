@@ -43,12 +43,20 @@ static inline void csmc_pause(void)
 #endif
 }
 
-/* memfd_create is hidden behind _GNU_SOURCE in the module that Swift imports. */
-int csmc_memfd_create(const char *name, unsigned int flags);
+/* memfd_create, fallocate and the seals are hidden behind _GNU_SOURCE in the module that Swift imports. */
+int csmc_memfd_create(const char *name);
+int csmc_allocate(int descriptor, int64_t byte_count);
+/* Adds the seals against shrinking, growing and further sealing. */
+int csmc_seal_size(int descriptor);
+/* 1 when the descriptor is sealed against shrinking and growing, 0 when not, -1 with errno when it cannot be. */
+int csmc_has_sealed_size(int descriptor);
 
 /* fcntl and open are variadic. */
 int csmc_fcntl_int(int descriptor, int command, int argument);
 int csmc_open(const char *path, int flags, unsigned int mode);
+
+/* accept4 is hidden as well. The new descriptor is non-blocking and close-on-exec. */
+int csmc_accept(int socket, struct sockaddr *address, socklen_t *length);
 
 /* futex(2) has no wrapper in glibc. timeout_ns < 0: wait without limit. Returns 0 or -1 with errno. */
 int csmc_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_ns, int shared);

@@ -1,0 +1,117 @@
+internal import CSMCShims
+internal import Glibc
+
+/// A sealed anonymous file (memfd_create(2)): memory that is passed between processes by its descriptor only.
+///
+/// It has no name that others could open, nothing of it is left when the last descriptor is closed, and because its
+/// size is sealed and all its pages are allocated at creation, no access to a mapping of it can raise SIGBUS.
+package struct MemoryFile: ~Copyable, Sendable {
+    package let descriptor: OwnedDescriptor
+    /// Size in bytes, a multiple of the page size.
+    package let byteCount: Int
+
+    private init(descriptor: consuming OwnedDescriptor, byteCount: Int) {
+        self.descriptor = descriptor
+        self.byteCount = byteCount
+    }
+
+    /// Creates a file of zeros whose pages are all present, and seals its size.
+    ///
+    /// - Parameter name: shown in /proc only.
+    /// - Parameter byteCount: rounded up to whole pages.
+    /// - Throws: ``SystemCallError`` with ENOMEM or ENOSPC when the machine has not that much memory.
+    package static func create(name: String, byteCount: Int) throws(SystemCallError) -> MemoryFile {
+        let size = Page.roundUp(byteCount)
+        let number = try retrying("memfd_create") {
+            // SAFETY: the string lives for the call.
+            unsafe csmc_memfd_create(name)
+        }
+        let descriptor = OwnedDescriptor(adopting: number)
+        _ = try retrying("ftruncate") { ftruncate(number, size) }
+        _ = try retrying("fallocate") { csmc_allocate(number, Int64(size)) }
+        _ = try retrying("fcntl(F_ADD_SEALS)") { csmc_seal_size(number) }
+        return MemoryFile(descriptor: descriptor, byteCount: size)
+    }
+
+    /// Takes over a descriptor that another process sent, after checking that it is what it must be.
+    ///
+    /// A file whose size is not sealed could be cut under our mapping, and every access would raise SIGBUS.
+    /// - Throws: ``SystemCallError`` with EBADMSG when the size differs or the seals are missing.
+    package static func adopt(
+        _ descriptor: consuming OwnedDescriptor, byteCount: Int
+    ) throws(SystemCallError) -> MemoryFile {
+        let number = descriptor.rawValue
+        guard try retrying("fcntl(F_GET_SEALS)", { csmc_has_sealed_size(number) }) == 1 else {
+            throw SystemCallError(call: "memory file is not sealed", errno: EBADMSG)
+        }
+        var status = stat()
+        // SAFETY: fstat fills the struct we own.
+        _ = try retrying("fstat") { unsafe fstat(number, &status) }
+        guard status.st_size == byteCount, byteCount > 0 else {
+            throw SystemCallError(call: "memory file has another size than was said", errno: EBADMSG)
+        }
+        return MemoryFile(descriptor: descriptor, byteCount: byteCount)
+    }
+
+    /// Overwrites the whole file with zeros.
+    package borrowing func zero() throws(SystemCallError) {
+        let mapping = try Mapping(self)
+        mapping.zero()
+    }
+}
+
+/// The machine's page.
+package enum Page {
+    /// Bytes of one page.
+    package static let byteCount = sysconf(Int32(_SC_PAGESIZE))
+
+    /// The smallest whole number of pages that holds `byteCount`.
+    package static func roundUp(_ byteCount: Int) -> Int {
+        (byteCount + Self.byteCount - 1) / Self.byteCount * Self.byteCount
+    }
+}
+
+/// Memory of this process: a mapping of a ``MemoryFile``, or anonymous. Unmapped when the last reference goes.
+@safe
+package final class Mapping: @unchecked Sendable {
+    // Sendable: the address and length never change; who may touch which byte when is the business of the layers above.
+
+    /// Page-aligned, valid for ``byteCount`` bytes as long as this object lives.
+    package let baseAddress: UnsafeMutableRawPointer
+    package let byteCount: Int
+
+    /// Maps the whole file, shared, for reading and writing, with all pages present.
+    package init(_ file: borrowing MemoryFile) throws(SystemCallError) {
+        self.byteCount = file.byteCount
+        // SAFETY: the kernel chooses the address; the length is that of the file, which is sealed.
+        unsafe self.baseAddress = try Self.map(file.byteCount, MAP_SHARED | MAP_POPULATE, file.descriptor.rawValue)
+    }
+
+    /// Private zeroed memory, all pages present.
+    package init(anonymousByteCount: Int) throws(SystemCallError) {
+        self.byteCount = Page.roundUp(anonymousByteCount)
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE
+        unsafe self.baseAddress = try Self.map(Page.roundUp(anonymousByteCount), flags, -1)
+    }
+
+    private static func map(
+        _ byteCount: Int, _ flags: Int32, _ descriptor: Int32
+    ) throws(SystemCallError) -> UnsafeMutableRawPointer {
+        let mapped = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, descriptor, 0)
+        guard let address = unsafe mapped, unsafe address != MAP_FAILED else {
+            throw SystemCallError(call: "mmap of \(byteCount) bytes", errno: errno)
+        }
+        return unsafe address
+    }
+
+    /// Overwrites all bytes with zero.
+    package func zero() {
+        // SAFETY: the range is the mapping.
+        unsafe memset(self.baseAddress, 0, self.byteCount)
+    }
+
+    deinit {
+        // SAFETY: the range is the mapping, and the last user of it is gone.
+        _ = unsafe munmap(self.baseAddress, self.byteCount)
+    }
+}
