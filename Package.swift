@@ -26,6 +26,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
@@ -44,7 +45,10 @@ let package = Package(
         .target(name: "SMCProtocol", dependencies: ["SMCWire"], swiftSettings: strict),
 
         // The system column: Linux, memory, verbs; no SMC messages.
-        .target(name: "SMCSystem", dependencies: ["CSMCShims"], swiftSettings: strict),
+        .target(
+            name: "SMCSystem",
+            dependencies: ["CSMCShims", .product(name: "HeapModule", package: "swift-collections")],
+            swiftSettings: strict),
         .target(name: "SMCMemory", dependencies: ["SMCSystem"], swiftSettings: strict),
         .target(name: "SMCVerbs", dependencies: ["SMCSystem", "CIBVerbs", "CRDMACM"], swiftSettings: strict),
 

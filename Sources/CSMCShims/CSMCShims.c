@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CSMCShims.h"
 
+#include <sys/prctl.h>
 #include <time.h>
 
 int csmc_memfd_create(const char *name)
@@ -39,6 +40,11 @@ int csmc_open(const char *path, int flags, unsigned int mode)
 int csmc_accept(int socket, struct sockaddr *address, socklen_t *length)
 {
     return accept4(socket, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+void csmc_name_this_thread(const char *name)
+{
+    prctl(PR_SET_NAME, name);
 }
 
 int csmc_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_ns, int shared)

@@ -58,6 +58,9 @@ int csmc_open(const char *path, int flags, unsigned int mode);
 /* accept4 is hidden as well. The new descriptor is non-blocking and close-on-exec. */
 int csmc_accept(int socket, struct sockaddr *address, socklen_t *length);
 
+/* Names the calling thread for ps, top and debuggers (at most 15 bytes are kept). */
+void csmc_name_this_thread(const char *name);
+
 /* futex(2) has no wrapper in glibc. timeout_ns < 0: wait without limit. Returns 0 or -1 with errno. */
 int csmc_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_ns, int shared);
 int csmc_futex_wake(const uint32_t *word, int count, int shared);
