@@ -37,6 +37,11 @@ int csmc_open(const char *path, int flags, unsigned int mode)
     return open(path, flags, mode);
 }
 
+int csmc_poll_peer_closed(void)
+{
+    return POLLRDHUP;
+}
+
 int csmc_accept(int socket, struct sockaddr *address, socklen_t *length)
 {
     return accept4(socket, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -171,6 +171,13 @@ package final class TCPSocket: Sendable {
             self.descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
     }
 
+    /// Whether the peer has said that it sends no more (or the connection is broken).
+    package var hasPeerFinished: Bool {
+        var entry = pollfd(fd: self.descriptor, events: Int16(csmc_poll_peer_closed()), revents: 0)
+        // SAFETY: one entry of our own.
+        return unsafe poll(&entry, 1, 0) > 0
+    }
+
     // MARK: Options and addresses
 
     /// No delay for small writes, and a peer that vanished without a word is noticed within `limit`.

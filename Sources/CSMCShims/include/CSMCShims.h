@@ -55,6 +55,9 @@ int csmc_has_sealed_size(int descriptor);
 int csmc_fcntl_int(int descriptor, int command, int argument);
 int csmc_open(const char *path, int flags, unsigned int mode);
 
+/* POLLRDHUP is hidden too. */
+int csmc_poll_peer_closed(void);
+
 /* accept4 is hidden as well. The new descriptor is non-blocking and close-on-exec. */
 int csmc_accept(int socket, struct sockaddr *address, socklen_t *length);
 
