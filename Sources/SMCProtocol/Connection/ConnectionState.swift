@@ -1,17 +1,4 @@
-/// What one end of a connection says about itself: bits of the CDC connection state byte (RFC 7609, 4.8 and appendix).
-package struct ConnectionStateFlags: OptionSet, Hashable, Sendable {
-    package let rawValue: UInt8
-    package init(rawValue: UInt8) {
-        self.rawValue = rawValue
-    }
-
-    /// D: I will send no more data.
-    package static let sendingDone = ConnectionStateFlags(rawValue: 0x80)
-    /// C: my end is closed.
-    package static let closed = ConnectionStateFlags(rawValue: 0x40)
-    /// A: I gave up; data may be lost.
-    package static let abnormalClose = ConnectionStateFlags(rawValue: 0x20)
-}
+package import SMCWire
 
 /// The end of a connection, as a state machine: half-close, close and abort of both sides in any order.
 ///
