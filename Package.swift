@@ -86,6 +86,7 @@ let package = Package(
         .testTarget(name: "SMCSystemTests", dependencies: ["SMCSystem"], swiftSettings: testing),
         .testTarget(
             name: "SMCMemoryTests", dependencies: ["SMCMemory", "SMCSystem", "SMCTesting"], swiftSettings: testing),
+        .testTarget(name: "SMCVerbsTests", dependencies: ["SMCVerbs"], swiftSettings: testing),
         .testTarget(
             name: "SMCHypervisorTests",
             dependencies: ["SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem", "SMCMemory", "SMCTesting"],

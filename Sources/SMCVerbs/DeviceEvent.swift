@@ -7,7 +7,7 @@ internal import Synchronization
 package enum DeviceEvent: Sendable, Hashable {
     /// The device goes away. Drop everything on it: the kernel waits for that.
     case removed
-    /// The address that led to the device moved, for example in a bond.
+    /// Addresses of the device came or went, or the one that led to it moved (in a bond): resolve again.
     case addressChanged
     /// The port lost its link: queue pairs may live on if it returns in time.
     case portError(port: UInt8)
@@ -55,6 +55,7 @@ extension DeviceContext {
         case IBV_EVENT_PORT_ACTIVE: return .portActive(port: UInt8(truncatingIfNeeded: unsafe event.element.port_num))
         case IBV_EVENT_QP_FATAL, IBV_EVENT_QP_REQ_ERR, IBV_EVENT_QP_ACCESS_ERR:
             return .queuePairFatal(number: unsafe event.element.qp.pointee.qp_num)
+        case IBV_EVENT_GID_CHANGE: return .addressChanged
         case IBV_EVENT_DEVICE_FATAL: return .deviceFatal
         default: return .other(unsafe String(cString: ibv_event_type_str(event.event_type)))
         }

@@ -1,11 +1,19 @@
 /// A piece of registered local memory, as a work request names it.
 ///
-/// Only a `MemoryRegion` makes them, so the range was registered. Whoever posts one keeps that region alive until the
-/// request has completed.
+/// A `MemoryRegion` makes them, so the range was registered. Whoever posts one keeps that region alive until the request
+/// has completed.
 package struct MemorySegment: Sendable, Hashable, BitwiseCopyable {
-    let address: UInt64
-    let byteCount: UInt32
-    let localKey: UInt32
+    package let address: UInt64
+    package let byteCount: UInt32
+    package let localKey: UInt32
+
+    /// - Safety: the bytes are mapped as long as a request may use them: an inline request reads them while posting.
+    @unsafe
+    package init(address: UInt64, byteCount: UInt32, localKey: UInt32) {
+        self.address = address
+        self.byteCount = byteCount
+        self.localKey = localKey
+    }
 }
 
 /// A place in the peer's memory and the key that opens it.

@@ -68,7 +68,8 @@ package final class MemoryRegion: @unchecked Sendable {
         precondition(
             offset >= 0 && byteCount >= 0 && byteCount <= self.byteCount && offset <= self.byteCount - byteCount,
             "segment \(offset)+\(byteCount) outside a region of \(self.byteCount) bytes")
-        return MemorySegment(
+        // SAFETY: the range lies within the registered memory, which `owner` keeps mapped.
+        return unsafe MemorySegment(
             address: self.address + UInt64(offset), byteCount: UInt32(byteCount), localKey: self.localKey)
     }
 }

@@ -4,7 +4,8 @@ internal import Synchronization
 
 /// One end of a reliable connection: a queue for sends and writes, and one for receives.
 ///
-/// Post sends from one thread at a time, and receives from one thread at a time (they may be two).
+/// Move it from one thread at a time, post sends from one and receives from one; these may be three. Before the last
+/// reference goes, move it to ERROR and take its completions, or they name requests of a queue pair that is no more.
 @safe
 package final class QueuePair: @unchecked Sendable {
     package struct Capacity: Sendable, Hashable {

@@ -15,6 +15,18 @@ package struct WorkCompletion: Sendable, Hashable, BitwiseCopyable {
     package var immediate: UInt32?
     package var queuePairNumber: UInt32
 
+    package init(
+        id: UInt64, kind: Kind?, status: Status = .success, byteCount: UInt32 = 0, immediate: UInt32? = nil,
+        queuePairNumber: UInt32 = 0
+    ) {
+        self.id = id
+        self.kind = kind
+        self.status = status
+        self.byteCount = byteCount
+        self.immediate = immediate
+        self.queuePairNumber = queuePairNumber
+    }
+
     /// The values of ibv_wc_status.
     package enum Status: UInt32, Sendable, Hashable, CaseIterable, BitwiseCopyable {
         case success, localLength, localQueuePairOperation, localEndToEndContext, localProtection, flushed
