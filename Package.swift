@@ -80,6 +80,11 @@ let package = Package(
         // What tests share.
         .target(name: "SMCTesting", dependencies: ["SMCWire"], swiftSettings: strict),
 
+        // Programs that the lab of virtual machines runs; not products.
+        .executableTarget(
+            name: "verbs-probe", dependencies: ["SMCVerbs", "SMCSystem"], path: "Tests/Helpers/VerbsProbe",
+            swiftSettings: testing),
+
         .testTarget(name: "SMCWireTests", dependencies: ["SMCWire", "SMCTesting"], swiftSettings: testing),
         .testTarget(
             name: "SMCProtocolTests", dependencies: ["SMCProtocol", "SMCWire", "SMCTesting"], swiftSettings: testing),
