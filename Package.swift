@@ -84,12 +84,18 @@ let package = Package(
         // What tests share.
         .target(name: "SMCTesting", dependencies: ["SMCWire"], swiftSettings: strict),
 
+        // Programs that the lab of virtual machines runs; not products.
+        .executableTarget(
+            name: "verbs-probe", dependencies: ["SMCVerbs", "SMCSystem"], path: "Tests/Helpers/VerbsProbe",
+            swiftSettings: testing),
+
         .testTarget(name: "SMCWireTests", dependencies: ["SMCWire", "SMCTesting"], swiftSettings: testing),
         .testTarget(
             name: "SMCProtocolTests", dependencies: ["SMCProtocol", "SMCWire", "SMCTesting"], swiftSettings: testing),
         .testTarget(name: "SMCSystemTests", dependencies: ["SMCSystem"], swiftSettings: testing),
         .testTarget(
             name: "SMCMemoryTests", dependencies: ["SMCMemory", "SMCSystem", "SMCTesting"], swiftSettings: testing),
+        .testTarget(name: "SMCVerbsTests", dependencies: ["SMCVerbs"], swiftSettings: testing),
         .testTarget(
             name: "SMCHypervisorTests",
             dependencies: ["SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem", "SMCMemory", "SMCTesting"],
