@@ -1,0 +1,111 @@
+/// The books of a hypervisor as `smc status` shows them. No token is ever in them.
+package struct HypervisorStatus: Hashable, Sendable {
+    package var processID: Int32
+    package var cec: CECID
+    package var pools: [PoolStatus]
+    package var vlans: [VLANStatus]
+    package var partitions: [PartitionStatus]
+    package var smbs: [SMBStatus]
+    package var connections: [ConnectionStatus]
+
+    package init(
+        processID: Int32, cec: CECID, pools: [PoolStatus] = [], vlans: [VLANStatus] = [],
+        partitions: [PartitionStatus] = [], smbs: [SMBStatus] = [], connections: [ConnectionStatus] = []
+    ) {
+        self.processID = processID
+        self.cec = cec
+        self.pools = pools
+        self.vlans = vlans
+        self.partitions = partitions
+        self.smbs = smbs
+        self.connections = connections
+    }
+}
+
+/// One size class of the pool.
+package struct PoolStatus: Hashable, Sendable {
+    package var ringByteCount: Int
+    package var blockCount: Int
+    package var freeCount: Int
+    /// Given back, but not yet free: to be zeroed, or still mapped by a process that had it.
+    package var reclaimingCount: Int
+
+    package init(ringByteCount: Int, blockCount: Int, freeCount: Int, reclaimingCount: Int) {
+        self.ringByteCount = ringByteCount
+        self.blockCount = blockCount
+        self.freeCount = freeCount
+        self.reclaimingCount = reclaimingCount
+    }
+}
+
+package struct VLANStatus: Hashable, Sendable {
+    package var vlan: VLANID
+    /// Bytes of the pool in use by this VLAN's SMBs, control areas included.
+    package var usedByteCount: Int
+    /// Bytes of the pool that this VLAN may use.
+    package var limitByteCount: Int
+    package var partitionCount: Int
+
+    package init(vlan: VLANID, usedByteCount: Int, limitByteCount: Int, partitionCount: Int) {
+        self.vlan = vlan
+        self.usedByteCount = usedByteCount
+        self.limitByteCount = limitByteCount
+        self.partitionCount = partitionCount
+    }
+}
+
+package struct PartitionStatus: Hashable, Sendable {
+    package var name: String
+    package var processID: Int32
+    package var userID: UInt32
+    package var addresses: [Membership.Address]
+
+    package init(name: String, processID: Int32, userID: UInt32, addresses: [Membership.Address]) {
+        self.name = name
+        self.processID = processID
+        self.userID = userID
+        self.addresses = addresses
+    }
+}
+
+package struct SMBStatus: Hashable, Sendable {
+    /// Where an SMB is in its life; drawn in `Docs/Hypervisor.md`.
+    package enum State: UInt8, Sendable, CaseIterable {
+        /// It has an owner and is bound to nobody.
+        case created = 1
+        /// Bound to a peer that has not answered.
+        case offered
+        /// The peer holds it too.
+        case accepted
+        /// The owner took the binding back; the peer has not let go yet.
+        case withdrawn
+        /// The owner is gone, or destroyed it; the peer has not let go yet.
+        case orphaned
+    }
+
+    package var vlan: VLANID
+    /// Nobody once it is orphaned.
+    package var owner: SMGID?
+    package var peer: SMGID?
+    package var ringByteCount: Int
+    package var state: State
+
+    package init(vlan: VLANID, owner: SMGID?, peer: SMGID?, ringByteCount: Int, state: State) {
+        self.vlan = vlan
+        self.owner = owner
+        self.peer = peer
+        self.ringByteCount = ringByteCount
+        self.state = state
+    }
+}
+
+/// A connection as its partition reported it.
+package struct ConnectionStatus: Hashable, Sendable {
+    package var partition: String
+    package var report: ConnectionReport
+
+    package init(partition: String, report: ConnectionReport) {
+        self.partition = partition
+        self.report = report
+    }
+}

@@ -1,0 +1,150 @@
+/// A part of the books that fits into one packet. The tables come with each page; the items, in one sequence of
+/// partitions, SMBs and connections, from the first one that was asked for. Between two pages the books may change, and
+/// then an item may be missed or shown twice: it is a view for people.
+package struct StatusPage: Hashable, Sendable {
+    package enum Item: Hashable, Sendable {
+        case partition(PartitionStatus)
+        case smb(SMBStatus)
+        case connection(ConnectionStatus)
+    }
+
+    package var processID: Int32
+    package var cec: CECID
+    package var pools: [PoolStatus]
+    package var vlans: [VLANStatus]
+    package var items: [Item]
+    /// Ask again, from the item after the last.
+    package var hasMore: Bool
+
+    /// Cuts the page that begins with `firstItem` out of the books.
+    package init(of status: HypervisorStatus, firstItem: Int) {
+        self.processID = status.processID
+        self.cec = status.cec
+        self.pools = status.pools
+        self.vlans = status.vlans
+        let items =
+            status.partitions.map { Item.partition($0) } + status.smbs.map { Item.smb($0) }
+            + status.connections.map { Item.connection($0) }
+        let rest = items.dropFirst(max(0, firstItem))
+        self.items = Array(rest.prefix(ControlLimits.itemsPerStatusPage))
+        self.hasMore = rest.count > self.items.count
+    }
+
+    /// Puts pages together again.
+    package func append(to status: inout HypervisorStatus) {
+        for item in self.items {
+            switch item {
+            case .partition(let partition): status.partitions.append(partition)
+            case .smb(let smb): status.smbs.append(smb)
+            case .connection(let connection): status.connections.append(connection)
+            }
+        }
+    }
+
+    /// The books with only this page's items.
+    package var beginning: HypervisorStatus {
+        var status = HypervisorStatus(
+            processID: self.processID, cec: self.cec, pools: self.pools, vlans: self.vlans)
+        self.append(to: &status)
+        return status
+    }
+}
+
+extension StatusPage {
+    func encode(into body: inout ControlWriter) {
+        body.integer(UInt32(bitPattern: self.processID))
+        body.integer(self.cec.high)
+        body.integer(self.cec.low)
+        body.list(self.pools, limit: ControlLimits.poolClasses) {
+            $0.count($1.ringByteCount)
+            $0.count($1.blockCount)
+            $0.count($1.freeCount)
+            $0.count($1.reclaimingCount)
+        }
+        body.list(self.vlans, limit: ControlLimits.vlansPerHypervisor) {
+            $0.vlan($1.vlan)
+            $0.count($1.usedByteCount)
+            $0.count($1.limitByteCount)
+            $0.count($1.partitionCount)
+        }
+        body.list(self.items, limit: ControlLimits.itemsPerStatusPage) { $1.encode(into: &$0) }
+        body.flag(self.hasMore)
+    }
+
+    init(decoding body: inout ControlReader) throws(ControlWireError) {
+        self.processID = Int32(bitPattern: try body.integer(UInt32.self))
+        self.cec = CECID(high: try body.integer(UInt64.self), low: try body.integer(UInt64.self))
+        self.pools = try body.list("list of pools", limit: ControlLimits.poolClasses) {
+            (reader) throws(ControlWireError) in
+            PoolStatus(
+                ringByteCount: try reader.count("ring size", limit: ControlLimits.ringByteCount),
+                blockCount: try reader.count("block count", limit: .max),
+                freeCount: try reader.count("free count", limit: .max),
+                reclaimingCount: try reader.count("reclaiming count", limit: .max))
+        }
+        self.vlans = try body.list("list of VLANs", limit: ControlLimits.vlansPerHypervisor) {
+            (reader) throws(ControlWireError) in
+            VLANStatus(
+                vlan: try reader.vlan(), usedByteCount: try reader.count("used bytes", limit: .max),
+                limitByteCount: try reader.count("limit", limit: .max),
+                partitionCount: try reader.count("partition count", limit: .max))
+        }
+        self.items = try body.list("list of items", limit: ControlLimits.itemsPerStatusPage) {
+            (reader) throws(ControlWireError) in try Item(decoding: &reader)
+        }
+        self.hasMore = try body.flag("continuation flag")
+    }
+}
+
+extension StatusPage.Item {
+    fileprivate func encode(into body: inout ControlWriter) {
+        switch self {
+        case .partition(let partition):
+            body.integer(1 as UInt8)
+            body.text(partition.name, limit: ControlLimits.nameByteCount)
+            body.integer(UInt32(bitPattern: partition.processID))
+            body.integer(partition.userID)
+            body.list(partition.addresses, limit: ControlLimits.vlansPerPartition) { $0.address(of: $1) }
+        case .smb(let smb):
+            body.integer(2 as UInt8)
+            body.vlan(smb.vlan)
+            body.optional(smb.owner) { $0.address($1) }
+            body.optional(smb.peer) { $0.address($1) }
+            body.count(smb.ringByteCount)
+            body.integer(smb.state.rawValue)
+        case .connection(let connection):
+            body.integer(3 as UInt8)
+            body.text(connection.partition, limit: ControlLimits.nameByteCount)
+            connection.report.encode(into: &body)
+        }
+    }
+
+    fileprivate init(decoding body: inout ControlReader) throws(ControlWireError) {
+        switch try body.integer(UInt8.self) {
+        case 1:
+            self = .partition(
+                PartitionStatus(
+                    name: try body.text("partition name", limit: ControlLimits.nameByteCount),
+                    processID: Int32(bitPattern: try body.integer(UInt32.self)),
+                    userID: try body.integer(UInt32.self),
+                    addresses: try body.list("list of addresses", limit: ControlLimits.vlansPerPartition) {
+                        (reader) throws(ControlWireError) in try reader.membershipAddress()
+                    }))
+        case 2:
+            let vlan = try body.vlan()
+            let owner = try body.optional("owner") { (reader) throws(ControlWireError) in try reader.address() }
+            let peer = try body.optional("peer") { (reader) throws(ControlWireError) in try reader.address() }
+            let ringByteCount = try body.count("ring size", limit: ControlLimits.ringByteCount)
+            guard let state = SMBStatus.State(rawValue: try body.integer(UInt8.self)) else {
+                throw .invalidField("SMB state")
+            }
+            self = .smb(SMBStatus(vlan: vlan, owner: owner, peer: peer, ringByteCount: ringByteCount, state: state))
+        case 3:
+            self = .connection(
+                ConnectionStatus(
+                    partition: try body.text("partition name", limit: ControlLimits.nameByteCount),
+                    report: try ConnectionReport(decoding: &body)))
+        default: throw .invalidField("item kind")
+        }
+    }
+}
