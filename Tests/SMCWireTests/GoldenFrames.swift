@@ -1,4 +1,4 @@
-/// Every CLC, LLC and CDC message of two sessions between Linux kernels, and the CLC of two more, as captured.
+/// Every CLC, LLC and CDC message of two connections between Linux kernels, and the CLC of two more, as captured.
 ///
 /// The network was software RoCE (rxe), the client 10.77.0.2, the server 10.77.0.1, the user EID `SMBTEST`.
 enum GoldenFrames {

@@ -31,7 +31,8 @@ struct HostileBytesTests {
         }
     }
 
-    @Test(arguments: Self.frames) func everyLyingLengthIsRefused(frame: Frame) throws {
+    @Test(arguments: GoldenFrames.linux612 + ConstructedFrames.all) func everyLyingLengthIsRefused(frame: Frame) throws
+    {
         let (offset, byteCount) = frame.isCLC ? (5, 2) : frame.bytes[0] >> 4 == 2 ? (1, 2) : (1, 1)
         let size = frame.bytes.count
         for value in 0..<(1 << (8 * byteCount)) {
@@ -103,7 +104,7 @@ struct HostileBytesTests {
         }
     }
 
-    @Test(arguments: [UInt64.random(in: 0 ... .max), 1]) func randomMutationsAreHandled(seed: UInt64) {
+    @Test(arguments: [UInt64.random(in: 0 ... .max)]) func randomMutationsAreHandled(seed: UInt64) {
         print("HostileBytesTests.randomMutationsAreHandled: seed \(seed)")
         var random = SeededGenerator(seed: seed)
         var taken = 0
