@@ -9,7 +9,7 @@ package struct DeleteRKey: Hashable, Sendable {
     /// Version 2: how many.
     package var failures: UInt8
     /// The keys: at most eight in version 1, 255 in version 2. A response of Linux in version 2 repeats the count but
-    /// not the keys; they read as 0.
+    /// not the keys; they read as 0, and a response of zeros is sent in that short form.
     package var rkeys: [UInt32]
 
     /// The keys that one version 1 message can name.
@@ -28,6 +28,8 @@ package struct DeleteRKey: Hashable, Sendable {
     }
 
     private static let negativeBit: UInt8 = 0x20
+    /// What a message of 44 bytes has for keys in version 2.
+    private static let keyByteCountMin = LLCHeader.byteCount - 8
 
     init(_ header: LLCHeader, reading reader: inout WireReader) throws(WireError) {
         self.version = header.version
@@ -40,13 +42,16 @@ package struct DeleteRKey: Hashable, Sendable {
         }
         self.failures = try reader.uint8()
         try reader.skip(2)
+        // Linux answers with 44 bytes whatever the count is.
+        if header.version == .two && header.isResponse && reader.remaining == Self.keyByteCountMin
+            && count > Self.keyByteCountMin / 4
+        {
+            self.rkeys = Array(repeating: 0, count: count)
+            return
+        }
         self.rkeys = []
-        // Linux answers with 44 bytes whatever the count is; all but the count and the failures is zero then.
-        let isShortResponse =
-            header.version == .two && header.isResponse && reader.remaining == LLCHeader.byteCount - reader.offset
         for _ in 0..<count {
-            let isMissing = isShortResponse && reader.remaining < 4
-            self.rkeys.append(isMissing ? 0 : try reader.uint32())
+            self.rkeys.append(try reader.uint32())
         }
     }
 
@@ -59,6 +64,7 @@ package struct DeleteRKey: Hashable, Sendable {
             writer.uint8(UInt8(self.rkeys.count))
             writer.uint8(self.failures)
             writer.zeros(2)
+            if self.isResponse && self.rkeys.allSatisfy({ $0 == 0 }) { return }
             for rkey in self.rkeys {
                 writer.uint32(rkey)
             }
