@@ -123,6 +123,11 @@ ssize_t csmc_receive_with_descriptors(int socket, void *bytes, size_t count, int
     return received;
 }
 
+int csmc_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest)
+{
+    return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
+}
+
 int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid)
 {
     struct ucred credentials;

@@ -10,15 +10,13 @@ struct ControlChannel: ~Copyable, Sendable {
         var descriptors: ReceivedDescriptors
     }
 
-    /// Requests whose answer did not come in time, at most. Over that the session is given up.
-    private static let abandonedMaximum = 64
-
     private let socket: UnixSocket
     private var lastRequestID: UInt32 = 0
     /// Why every further call fails.
     private var failure: ControlError?
-    /// Requests that timed out: their answers may still come.
-    private var abandoned: [UInt32: ControlRequest] = [:]
+    /// The request that timed out: its answer is waited for before another request is made, so that the hypervisor never
+    /// has two of ours.
+    private var abandoned: (requestID: UInt32, request: ControlRequest)?
     /// Requests that take back what late answers gave.
     private var compensations: [ControlRequest] = []
 
@@ -43,6 +41,17 @@ struct ControlChannel: ~Copyable, Sendable {
 
     /// Gives back what a late answer brought, for instance an SMB that nobody knows of.
     private mutating func compensate(_ deadline: ContinuousClock.Instant) throws(ControlError) {
+        if let failure { throw failure }
+        if let late = self.abandoned {
+            let response: ControlResponse
+            do throws(ControlError) {
+                response = try self.receive(late.requestID, deadline).response
+            } catch {
+                throw self.ended(late.request, late.requestID, by: error)
+            }
+            self.abandoned = nil
+            self.takeBack(late.request, response)
+        }
         while let request = self.compensations.popLast() {
             _ = try self.exchange(request, deadline)
         }
@@ -56,16 +65,7 @@ struct ControlChannel: ~Copyable, Sendable {
         let requestID = self.lastRequestID
         do throws(ControlError) {
             try self.send(request.encoded(requestID: requestID), deadline)
-            while true {
-                var reply = try self.receive(deadline)
-                if reply.requestID == requestID {
-                    return Reply(response: reply.response, descriptors: reply.takeDescriptors())
-                }
-                guard let late = self.abandoned.removeValue(forKey: reply.requestID) else {
-                    throw .protocolViolation("an answer to a request that was not made")
-                }
-                self.takeBack(late, reply.response)
-            }
+            return try self.receive(requestID, deadline)
         } catch {
             throw self.ended(request, requestID, by: error)
         }
@@ -75,8 +75,8 @@ struct ControlChannel: ~Copyable, Sendable {
     private mutating func ended(
         _ request: ControlRequest, _ requestID: UInt32, by error: ControlError
     ) -> ControlError {
-        if case .timedOut = error, self.abandoned.count < Self.abandonedMaximum {
-            self.abandoned[requestID] = request
+        if case .timedOut = error {
+            self.abandoned = (requestID, request)
         } else {
             self.failure = .unavailable("the session with the hypervisor is over: \(error)")
         }
@@ -103,25 +103,9 @@ struct ControlChannel: ~Copyable, Sendable {
         }
     }
 
-    private struct Arrived: ~Copyable {
-        let requestID: UInt32
-        let response: ControlResponse
-        private var descriptors: ReceivedDescriptors
-
-        init(requestID: UInt32, response: ControlResponse, descriptors: consuming ReceivedDescriptors) {
-            self.requestID = requestID
-            self.response = response
-            self.descriptors = descriptors
-        }
-
-        mutating func takeDescriptors() -> ReceivedDescriptors {
-            var taken = ReceivedDescriptors(adopting: [])
-            swap(&taken, &self.descriptors)
-            return taken
-        }
-    }
-
-    private func receive(_ deadline: ContinuousClock.Instant) throws(ControlError) -> Arrived {
+    private func receive(
+        _ requestID: UInt32, _ deadline: ContinuousClock.Instant
+    ) throws(ControlError) -> Reply {
         while true {
             let received: UnixSocket.Received?
             do throws(SystemCallError) {
@@ -134,13 +118,13 @@ struct ControlChannel: ~Copyable, Sendable {
                 continue
             }
             let descriptors = ReceivedDescriptors(adopting: message.descriptors)
-            return try Self.decode(message.bytes, message.isTruncated, descriptors)
+            return try Self.decode(requestID, message.bytes, message.isTruncated, descriptors)
         }
     }
 
     private static func decode(
-        _ bytes: [UInt8], _ isTruncated: Bool, _ descriptors: consuming ReceivedDescriptors
-    ) throws(ControlError) -> Arrived {
+        _ requestID: UInt32, _ bytes: [UInt8], _ isTruncated: Bool, _ descriptors: consuming ReceivedDescriptors
+    ) throws(ControlError) -> Reply {
         guard !bytes.isEmpty else { throw .unavailable("the hypervisor closed the session") }
         guard !isTruncated else { throw .protocolViolation("an answer larger than answers may be") }
         do throws(ControlWireError) {
@@ -149,7 +133,8 @@ struct ControlChannel: ~Copyable, Sendable {
             guard response.descriptorCount == descriptors.count else {
                 throw .invalidField("number of descriptors")
             }
-            return Arrived(requestID: header.requestID, response: response, descriptors: descriptors)
+            guard header.requestID == requestID else { throw .invalidField("request identifier") }
+            return Reply(response: response, descriptors: descriptors)
         } catch {
             throw .protocolViolation("\(error)")
         }

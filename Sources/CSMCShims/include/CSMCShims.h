@@ -76,6 +76,9 @@ ssize_t csmc_send_with_descriptors(int socket, const void *bytes, size_t count, 
 ssize_t csmc_receive_with_descriptors(int socket, void *bytes, size_t count, int *descriptors,
                                       int *descriptor_count, int *flags);
 
+/* Hidden behind _GNU_SOURCE: the spawned program gets no descriptor from `lowest` on. */
+int csmc_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest);
+
 /* struct ucred exists only with _GNU_SOURCE. */
 int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid);
 

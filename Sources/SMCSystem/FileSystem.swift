@@ -1,0 +1,91 @@
+internal import CSMCShims
+internal import Glibc
+
+/// The few names of the file system that we use: directories of sockets, and what is in them.
+package enum FileSystem {
+    /// What is known of a path without following a last symbolic link.
+    package struct Entry: Hashable, Sendable {
+        package var isDirectory: Bool
+        package var ownerUserID: UInt32
+        /// The nine permission bits.
+        package var permissions: UInt32
+    }
+
+    /// lstat(2); nil when nothing is there.
+    package static func entry(_ path: String) throws(SystemCallError) -> Entry? {
+        var status = stat()
+        do throws(SystemCallError) {
+            // SAFETY: the string lives for the call, and lstat fills the struct we own.
+            _ = try retrying("lstat \(path)") { unsafe lstat(path, &status) }
+        } catch {
+            if error.errno == ENOENT { return nil }
+            throw error
+        }
+        return Entry(
+            isDirectory: status.st_mode & S_IFMT == S_IFDIR, ownerUserID: status.st_uid,
+            permissions: status.st_mode & 0o777)
+    }
+
+    /// Makes one directory with these permissions, whatever the umask is. One that is there already stays as it is.
+    package static func createDirectory(_ path: String, permissions: UInt32) throws(SystemCallError) {
+        do throws(SystemCallError) {
+            _ = try retrying("mkdir \(path)") { unsafe mkdir(path, permissions) }
+        } catch {
+            if error.errno == EEXIST { return }
+            throw error
+        }
+        try self.setPermissions(path, permissions)
+    }
+
+    package static func setPermissions(_ path: String, _ permissions: UInt32) throws(SystemCallError) {
+        // SAFETY: the string lives for the call.
+        _ = try retrying("chmod \(path)") { unsafe chmod(path, permissions) }
+    }
+
+    /// unlink(2); that nothing was there is no error.
+    package static func remove(_ path: String) throws(SystemCallError) {
+        do throws(SystemCallError) {
+            // SAFETY: the string lives for the call.
+            _ = try retrying("unlink \(path)") { unsafe unlink(path) }
+        } catch {
+            if error.errno != ENOENT { throw error }
+        }
+    }
+
+    package static func isExecutable(_ path: String) -> Bool {
+        // SAFETY: the string lives for the call.
+        unsafe access(path, X_OK) == 0
+    }
+
+    /// The target of a symbolic link, or nil.
+    package static func linkTarget(_ path: String) -> String? {
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+        // SAFETY: the kernel writes at most as many bytes as the array has.
+        let capacity = bytes.count
+        let count = unsafe readlink(path, &bytes, capacity)
+        guard count > 0 else { return nil }
+        return String(validating: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+/// A lock on a file (flock(2)) that the kernel drops when its holder dies. The file itself stays: removing it would let
+/// two processes lock two files of one name.
+package struct FileLock: ~Copyable, Sendable {
+    private let descriptor: OwnedDescriptor
+
+    /// Takes the lock, or answers nil when another process (or another call) has it.
+    package static func tryAcquire(_ path: String) throws(SystemCallError) -> FileLock? {
+        let number = try retrying("open \(path)") {
+            // SAFETY: the string lives for the call.
+            unsafe csmc_open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        }
+        let descriptor = OwnedDescriptor(adopting: number)
+        do throws(SystemCallError) {
+            _ = try retrying("flock \(path)") { flock(number, LOCK_EX | LOCK_NB) }
+        } catch {
+            if error.errno == EWOULDBLOCK { return nil }
+            throw error
+        }
+        return FileLock(descriptor: descriptor)
+    }
+}
