@@ -42,6 +42,11 @@ package struct AcceptedSMB: ~Copyable, Sendable {
         self.ringByteCount = ringByteCount
         self.signal = signal
     }
+
+    /// Takes the signal grant out, when file and token have been used.
+    package consuming func takeSignal() -> SignalGrant {
+        self.signal
+    }
 }
 
 /// The right to signal, or to be signalled, about one SMB (A20).

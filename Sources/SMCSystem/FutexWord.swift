@@ -68,6 +68,14 @@ package enum Processor {
         sched_yield()
     }
 
+    /// What this host calls itself.
+    package static let hostName: String = {
+        var name = [CChar](repeating: 0, count: 256)
+        // SAFETY: the buffer is ours; its last byte stays zero.
+        guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }()
+
     /// Cores that are online.
     package static let count = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 }

@@ -99,6 +99,11 @@ package struct NameResolutionError: Error, Hashable, Sendable, CustomStringConve
     package var host: String
     package var reason: String
 
+    package init(host: String, reason: String) {
+        self.host = host
+        self.reason = reason
+    }
+
     package var description: String {
         "cannot resolve host '\(self.host)': \(self.reason)"
     }

@@ -19,6 +19,8 @@ package enum TransportError: Error, Hashable, Sendable {
     case timedOut
     /// The task was cancelled; as with ``timedOut`` nothing was lost.
     case cancelled
+    /// Something else than what was waited for came first.
+    case interrupted
     /// Linux refused a call on our socket.
     case system(SystemCallError)
 }
@@ -34,6 +36,7 @@ extension TransportError: CustomStringConvertible {
         case .concurrentUse: "two tasks use one direction of the connection at the same time"
         case .timedOut: "the deadline passed"
         case .cancelled: "the task was cancelled"
+        case .interrupted: "something else came first"
         case .system(let error): "\(error)"
         }
     }

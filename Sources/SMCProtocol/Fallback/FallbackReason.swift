@@ -1,5 +1,5 @@
 /// Why a path was not taken, in words for a person, with what would mend it.
-package struct FallbackReason: Hashable, Sendable {
+package struct FallbackReason: Error, Hashable, Sendable {
     /// What kind of reason it is; stable, for programs.
     package enum Code: String, Hashable, Sendable, CaseIterable {
         case notOffered = "not-offered"

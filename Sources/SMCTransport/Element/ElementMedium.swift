@@ -1,4 +1,4 @@
-package import SMCProtocol
+internal import SMCWire
 
 /// The instruction that stores into the peer's element: what differs between a common CEC and two CECs.
 ///

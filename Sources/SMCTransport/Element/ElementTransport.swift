@@ -1,6 +1,7 @@
 package import SMCMemory
-package import SMCProtocol
+internal import SMCProtocol
 package import SMCSystem
+internal import SMCWire
 internal import Synchronization
 
 /// The stream on two SMB elements, one in each partition's memory, each written by the other side only.
@@ -58,7 +59,7 @@ package final class ElementTransport: Transport {
         let room = CursorBounds.writable(
             consumer: self.own.consumer, produced: produced, ringByteCount: self.outgoing.ringByteCount)
         guard let room else { throw self.violation("its consumer cursor lies outside of the ring") }
-        let count = min(room, unsafe bytes.count, Limits.bytesPerStore)
+        let count = min(room, bytes.count, Limits.bytesPerStore)
         guard count > 0 else { return 0 }
         // SAFETY: `count` bytes of the ring are free, as the checked cursor says.
         unsafe self.outgoing.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: produced)
@@ -81,8 +82,8 @@ package final class ElementTransport: Transport {
 
     private func checkSending() throws(TransportError) {
         guard !self.isSendingOver.load(ordering: .relaxed) else { throw .closedHere }
-        if self.hasTrouble.load(ordering: .acquiring) { try self.throwTrouble() }
         if self.isPeerClosed { throw self.own.state & Self.aborted != 0 ? .abortedByPeer : .closedByPeer }
+        if self.hasTrouble.load(ordering: .acquiring) { try self.throwTrouble() }
     }
 
     private var isPeerClosed: Bool { self.own.state & (Self.closed | Self.aborted) != 0 }
@@ -113,7 +114,7 @@ package final class ElementTransport: Transport {
             if isTroubled { try self.throwTrouble() }
             return .wouldBlock
         }
-        let count = min(waiting, unsafe buffer.count, Limits.bytesPerStore)
+        let count = min(waiting, buffer.count, Limits.bytesPerStore)
         guard count > 0 else { return .bytes(0) }
         // SAFETY: `count` bytes of the ring are filled, as the checked cursor says.
         unsafe self.own.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: consumed)

@@ -19,6 +19,9 @@ package final class AsyncGate: Sendable {
         return try await body()
     }
 
+    /// Nobody is inside.
+    var isIdle: Bool { self.state.withLock { !$0.isTaken } }
+
     private func enter() async {
         await withCheckedContinuation { continuation in
             let isMine = self.state.withLock { state in

@@ -1,6 +1,6 @@
-package import SMCMemory
+internal import SMCMemory
 package import SMCProtocol
-package import SMCSystem
+internal import SMCSystem
 package import SMCVerbs
 package import SMCWire
 internal import Synchronization
@@ -73,11 +73,13 @@ package final class LinkGroup: Sendable {
             repeat { token = .random(in: 1 ... .max) } while !state.alertTokens.insert(token).inserted
             return token
         }
+        self.link.expect(alertToken)
         return Reservation(slot: slot, alertToken: alertToken, buffer: buffer)
     }
 
     /// Gives back what ``reserve(announces:until:)`` gave.
     package func cancel(_ reservation: Reservation) {
+        self.link.detach(reservation.alertToken)
         self.state.withLock { _ = $0.alertTokens.remove(reservation.alertToken) }
         reservation.slot.giveBack()
     }
@@ -150,7 +152,6 @@ package final class LinkGroup: Sendable {
     /// The connection is over on both sides: its element may serve another one.
     package func release(_ reservation: Reservation, _ transport: ElementTransport) {
         guard let medium = self.link.mediums.withLock({ $0[reservation.alertToken] }) else { return }
-        self.link.detach(reservation.alertToken)
         medium.image.giveBack()
         self.cancel(reservation)
     }

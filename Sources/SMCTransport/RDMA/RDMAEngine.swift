@@ -12,13 +12,12 @@ package final class RDMAEngine: Sendable {
     private let ringByteCount: Int
     /// Two random bytes of our peer ID.
     private let instance = UInt16.random(in: 1 ... .max)
-    /// One first contact at a time, so that whoever comes second finds the group that the first one made.
-    package let firstContacts = AsyncGate()
 
     private struct State {
         var groups: [LinkGroup] = []
         /// Devices whose events are watched, by name.
         var watched: [String: Watched] = [:]
+        var firstContacts: [RemoteHost: AsyncGate] = [:]
         var isClosed = false
     }
     private struct Watched {
@@ -68,6 +67,17 @@ package final class RDMAEngine: Sendable {
     package func serverGroup(for peer: RemoteHost) -> LinkGroup? {
         self.state.withLock { state in
             state.groups.first { $0.role == .server && $0.peer == peer && $0.hasRoom }
+        }
+    }
+
+    /// One first contact with a peer at a time, so that whoever comes second finds the group that the first one made.
+    package func firstContactGate(for peer: RemoteHost) -> AsyncGate {
+        self.state.withLock { state in
+            if let gate = state.firstContacts[peer] { return gate }
+            state.firstContacts = state.firstContacts.filter { !$0.value.isIdle }
+            let gate = AsyncGate()
+            state.firstContacts[peer] = gate
+            return gate
         }
     }
 

@@ -2,12 +2,19 @@ internal import SMCMemory
 internal import SMCProtocol
 internal import SMCSystem
 internal import SMCWire
+internal import Synchronization
 
 extension RDMALink {
     /// Puts what a CDC message says into our element's control words, as a peer on the same CEC would have done itself.
     ///
     /// Runs on the event loop's thread.
     func received(_ message: CDCMessage) {
+        let isKept = self.state.withLock { state in
+            guard state.expected[message.alertToken] != nil else { return false }
+            state.expected[message.alertToken] = message
+            return true
+        }
+        if isKept { return }
         // An unknown token is a connection that is over: ignored (PROTOCOL 4.1).
         guard let transport = self.transports.withLock({ $0[message.alertToken] }),
             let medium = self.mediums.withLock({ $0[message.alertToken] })

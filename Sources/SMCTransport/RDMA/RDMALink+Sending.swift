@@ -1,5 +1,6 @@
 internal import SMCMemory
 internal import SMCProtocol
+internal import SMCSystem
 internal import SMCVerbs
 internal import SMCWire
 

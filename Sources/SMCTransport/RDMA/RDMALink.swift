@@ -1,4 +1,3 @@
-package import SMCMemory
 package import SMCProtocol
 package import SMCSystem
 package import SMCVerbs
@@ -37,6 +36,8 @@ package final class RDMALink: Sendable {
         var freeSlots: [Int] = Array((0..<Sizes.sendSlots).reversed())
         /// Which connection a slot's message belongs to; nil for LLC.
         var slotOwners: [UInt32?] = Array(repeating: nil, count: Sizes.sendSlots)
+        /// Connections that the peer may speak to before we have heard of it on TCP, with the last thing it said.
+        var expected: [UInt32: CDCMessage?] = [:]
         var announcement: (rkey: UInt32, isAccepted: Bool?)?
         var hasReceivedSinceTick = false
         var downReason: String?
@@ -148,8 +149,13 @@ package final class RDMALink: Sendable {
     }
 
     /// Waits until both ends have seen Confirm Link.
-    package func waitUntilActive(until deadline: ContinuousClock.Instant) async throws(TransportError) {
-        try await self.wait(until: deadline) { $0.protocolState.phase == .active }
+    ///
+    /// - Parameter isInterrupted: looked at whenever ``changes`` is woken; true ends the wait with
+    ///   ``TransportError/interrupted``.
+    package func waitUntilActive(
+        until deadline: ContinuousClock.Instant, isInterrupted: @Sendable () -> Bool = { false }
+    ) async throws(TransportError) {
+        try await self.wait(until: deadline, isInterrupted) { $0.protocolState.phase == .active }
         self.scheduleTick()
     }
 
@@ -171,12 +177,14 @@ package final class RDMALink: Sendable {
     }
 
     private func wait(
-        until deadline: ContinuousClock.Instant, _ condition: @Sendable (borrowing State) -> Bool
+        until deadline: ContinuousClock.Instant, _ isInterrupted: @Sendable () -> Bool = { false },
+        _ condition: @Sendable (borrowing State) -> Bool
     ) async throws(TransportError) {
         while true {
             let ticket = self.changes.ticket()
             let (isMet, downReason) = self.state.withLock { (condition($0), $0.downReason) }
             if isMet { return }
+            if isInterrupted() { throw .interrupted }
             if let downReason { throw .peerGone(downReason) }
             guard await self.changes.wait(since: ticket, until: deadline, on: self.loop) else { throw .timedOut }
             if Task.isCancelled { throw .cancelled }
@@ -190,6 +198,11 @@ package final class RDMALink: Sendable {
 
     // MARK: Connections
 
+    /// Keeps what comes for a connection whose CLC is not finished: RDMA may be faster than TCP.
+    package func expect(_ alertToken: UInt32) {
+        self.state.withLock { $0.expected[alertToken] = .some(nil) }
+    }
+
     /// Gives a connection its place on the link.
     package func attach(_ transport: ElementTransport, _ medium: RDMAMedium) {
         self.mediums.withLock { $0[medium.alertToken] = medium }
@@ -199,10 +212,19 @@ package final class RDMALink: Sendable {
             return state.downReason
         }
         if let downReason { transport.failed(.peerGone(downReason)) }
+        self.loop.execute {
+            // On the loop's thread, where CDC is handled: nothing newer can come in between. Cursors are totals, so the
+            // last message says all.
+            guard let message = self.state.withLock({ $0.expected.removeValue(forKey: medium.alertToken) }) else { return }
+            if let message { self.received(message) }
+        }
     }
 
     package func detach(_ alertToken: UInt32) {
-        self.state.withLock { _ = $0.outgoing.removeValue(forKey: alertToken) }
+        self.state.withLock { state in
+            _ = state.outgoing.removeValue(forKey: alertToken)
+            _ = state.expected.removeValue(forKey: alertToken)
+        }
         _ = self.transports.withLock { $0.removeValue(forKey: alertToken) }
         _ = self.mediums.withLock { $0.removeValue(forKey: alertToken) }
     }
@@ -324,7 +346,7 @@ package final class RDMALink: Sendable {
         case .activateAndReply(let answer):
             do {
                 try self.startSending()
-                self.state.withLock { self.enqueue(answer, &$0) }
+                failure = self.state.withLock { self.enqueue(answer, &$0) }
             } catch {
                 failure = "\(error)"
             }

@@ -1,7 +1,6 @@
-package import SMCMemory
-package import SMCProtocol
+internal import SMCProtocol
 package import SMCVerbs
-package import SMCWire
+internal import SMCWire
 
 /// RDMA write and CDC: stores into the peer's element over a link (RFC 7609, 4.7 and 4.8).
 ///

@@ -1,6 +1,6 @@
 internal import Synchronization
 package import SMCMemory
-package import SMCSystem
+internal import SMCSystem
 package import SMCVerbs
 
 /// Many rings in one registered piece of memory: an RMB of receive elements, or the images that writes are made from.

@@ -1,4 +1,5 @@
-package import SMCMemory
+package import SMCControl
+internal import SMCMemory
 package import SMCSystem
 internal import Synchronization
 
@@ -6,8 +7,7 @@ internal import Synchronization
 package final class PairSignals: Sendable {
     private let incoming: StatusBitArray
     private let outgoing: StatusBitArray
-    private let incomingEvent: EventDescriptor
-    private let outgoingEvent: EventDescriptor
+    private let resources: PairResources
     private let loop: EventLoop
 
     /// What waits for a bit: a connection, or somebody who sets one up.
@@ -23,17 +23,27 @@ package final class PairSignals: Sendable {
     private let whenGone: GoneHandler
 
     package init(
-        incoming: StatusBitArray, outgoing: StatusBitArray, incomingEvent: consuming EventDescriptor,
-        outgoingEvent: consuming EventDescriptor, loop: EventLoop, whenGone: @escaping GoneHandler
-    ) throws(SystemCallError) {
-        self.incoming = incoming
-        self.outgoing = outgoing
-        self.incomingEvent = incomingEvent
-        self.outgoingEvent = outgoingEvent
+        _ resources: consuming PairResources, loop: EventLoop, whenGone: @escaping GoneHandler
+    ) throws(ControlError) {
+        let key: EventLoop.Key
+        do throws(SystemCallError) {
+            guard let incoming = StatusBitArray.open(try Mapping(resources.incomingArray)),
+                let outgoing = StatusBitArray.open(try Mapping(resources.outgoingArray))
+            else { throw SystemCallError(call: "status bit array of another layout", errno: Errno.badMessage) }
+            self.incoming = incoming
+            self.outgoing = outgoing
+        } catch {
+            throw .system(error)
+        }
+        self.resources = resources
         self.loop = loop
         self.whenGone = whenGone
-        let key = try loop.add(self.incomingEvent.descriptor.rawValue, for: .readable) { [weak self] _ in
-            self?.arrived()
+        do throws(SystemCallError) {
+            key = try loop.add(self.resources.incomingEvent.descriptor.rawValue, for: .readable) { [weak self] _ in
+                self?.arrived()
+            }
+        } catch {
+            throw .system(error)
         }
         self.state.withLock { $0.key = key }
     }
@@ -45,7 +55,7 @@ package final class PairSignals: Sendable {
     /// Interrupts the other partition about one of its SMBs.
     package func signal(bit: Int) {
         // A bit that is set already has its signal on the way.
-        if self.outgoing.set(bit) { self.outgoingEvent.signal() }
+        if self.outgoing.set(bit) { self.resources.outgoingEvent.signal() }
     }
 
     /// Has `listener` called, on the event loop's thread, when the bit of one of our SMBs is set.
@@ -59,7 +69,7 @@ package final class PairSignals: Sendable {
 
     private func arrived() {
         // Cleared before the bits are taken: a bit set after the taking comes with a new signal.
-        self.incomingEvent.clear()
+        self.resources.incomingEvent.clear()
         self.incoming.takeAll { bit in
             // A bit that nobody listens to is a peer's mistake, or of an SMB that we have just given back.
             self.state.withLock { $0.listeners[bit] }?()

@@ -1,5 +1,5 @@
 package import SMCMemory
-package import SMCProtocol
+internal import SMCWire
 
 /// SM Move, SM CS Move and SIGB (seed A31-A33): stores straight into the peer's element.
 package final class SharedMemoryMedium: Sendable {

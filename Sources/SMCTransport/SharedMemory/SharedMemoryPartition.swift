@@ -132,6 +132,21 @@ package final class SharedMemoryPartition: Sendable {
         let signals: PairSignals
         let bit: Int
         let session: HypervisorSession
+
+        /// Has `body` called when the peer signals something about this SMB.
+        package func whenSignalled(_ body: @escaping @Sendable () -> Void) {
+            self.signals.listen(bit: self.bit, body)
+        }
+
+        /// The SMB in the words of CLC.
+        package func endpoint(linkID: UInt32) -> DMBEndpoint {
+            guard let size = CompressedSize(holding: self.element.ringByteCount) else {
+                preconditionFailure("rings are powers of two from 16 KiB to 512 MiB")
+            }
+            return DMBEndpoint(
+                gid: self.address, dmbToken: self.offer.rawValue, elementSize: size, linkID: linkID,
+                channel: HandshakeConstants.channel)
+        }
     }
 
     /// A peer's SMB, accepted.
@@ -142,6 +157,12 @@ package final class SharedMemoryPartition: Sendable {
         let signals: PairSignals
         let bit: Int
         let session: HypervisorSession
+
+        /// Answers the peer's challenge in its memory, and signals it.
+        package func respond() {
+            self.element.respond(self.element.challenge.expectedResponse)
+            self.signals.signal(bit: self.bit)
+        }
     }
 
     /// The common-CEC query (seed A45), for each address until one is common.
@@ -281,20 +302,8 @@ package final class SharedMemoryPartition: Sendable {
             }
             return known
         }
-        guard let incoming = StatusBitArray.open(try Self.map(new.incomingArray)),
-            let outgoing = StatusBitArray.open(try Self.map(new.outgoingArray))
-        else { throw .protocolViolation("a status bit array of another layout") }
-        let (incomingEvent, outgoingEvent) = new.takeEvents()
-        let signals: PairSignals
-        do throws(SystemCallError) {
-            signals = try PairSignals(
-                incoming: incoming, outgoing: outgoing, incomingEvent: incomingEvent, outgoingEvent: outgoingEvent,
-                loop: self.loop
-            ) { [weak self] gone in
-                self?.state.withLock { state in state.pairs = state.pairs.filter { $0.value !== gone } }
-            }
-        } catch {
-            throw .system(error)
+        let signals = try PairSignals(new, loop: self.loop) { [weak self] gone in
+            self?.state.withLock { state in state.pairs = state.pairs.filter { $0.value !== gone } }
         }
         self.state.withLock { $0.pairs[pair] = signals }
         return signals
@@ -326,6 +335,15 @@ package final class SharedMemoryPartition: Sendable {
             self?.release(accepted)
         }
         return transport
+    }
+}
+
+extension BufferElement {
+    /// Whether a peer's SMB, just mapped, is what CLC said.
+    func checkProof() throws(FallbackReason) {
+        guard self.hasValidHeader else {
+            throw FallbackReason(.memoryNotCommon, "the memory behind the peer's token has no header of our version")
+        }
     }
 }
 

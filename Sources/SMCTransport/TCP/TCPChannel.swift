@@ -15,16 +15,26 @@ package final class TCPChannel: Sendable {
         /// Both directions are over or the socket failed: every call tells so at once, nothing is worth waiting for.
         var isOver = false
         var onEnd: (@Sendable (_ unexpectedBytes: Bool) -> Void)?
+        var otherPoint: WaitPoint?
     }
     private let state = Mutex(State())
 
-    package init(_ socket: TCPSocket, loop: EventLoop) throws(SystemCallError) {
+    package init(_ socket: TCPSocket, loop: EventLoop) {
         self.socket = socket
         self.loop = loop
-        let key = try loop.add(socket.descriptor, for: []) { [weak self] events in
+    }
+
+    /// Takes its place in the event loop.
+    package func start() throws(SystemCallError) {
+        let key = try self.loop.add(self.socket.descriptor, for: []) { [weak self] events in
             self?.happened(events)
         }
         self.state.withLock { $0.key = key }
+    }
+
+    /// Wakes another point as well when the socket can be read.
+    package func alsoWake(_ point: WaitPoint?) {
+        self.state.withLock { $0.otherPoint = point }
     }
 
     deinit {
@@ -96,7 +106,10 @@ package final class TCPChannel: Sendable {
         }
         if let keyToRemove { self.loop.remove(keyToRemove) }
         if !events.isDisjoint(with: [.readable, .peerClosed]) || isTerminal { self.reportEnd() }
-        if events.contains(.readable) || isTerminal { self.readPoint.wake() }
+        if events.contains(.readable) || isTerminal {
+            self.readPoint.wake()
+            self.state.withLock { $0.otherPoint }?.wake()
+        }
         if events.contains(.writable) || isTerminal { self.writePoint.wake() }
     }
 
@@ -175,20 +188,18 @@ package final class TCPChannel: Sendable {
     ) async throws(TransportError) -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < count {
+            let more: [UInt8]?
             do throws(SystemCallError) {
-                if let more = try self.socket.read(count - bytes.count) {
-                    guard !more.isEmpty else {
-                        throw TransportError.peerGone("it ended the TCP connection in the middle of a message")
-                    }
-                    bytes += more
-                    continue
-                }
-            } catch let error as SystemCallError {
-                throw .system(error)
-            } catch let error as TransportError {
-                throw error
+                more = try self.socket.read(count - bytes.count)
             } catch {
-                fatalError("only the two types above are thrown")
+                throw .system(error)
+            }
+            if let more {
+                guard !more.isEmpty else {
+                    throw .peerGone("it ended the TCP connection in the middle of a message")
+                }
+                bytes += more
+                continue
             }
             guard await self.waitUntilReadable(until: deadline) else { throw .timedOut }
             if Task.isCancelled { throw .cancelled }

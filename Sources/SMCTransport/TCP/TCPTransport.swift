@@ -22,7 +22,7 @@ package final class TCPTransport: Transport {
     @unsafe
     package func trySend(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int {
         guard !self.isSendingOver.load(ordering: .relaxed) else { throw .closedHere }
-        guard unsafe bytes.count > 0 else { return 0 }
+        guard bytes.count > 0 else { return 0 }
         self.latecomer?.didSend()
         do throws(SystemCallError) {
             // SAFETY: the caller vouches for the bytes.
