@@ -99,7 +99,12 @@ struct ControlChannel: ~Copyable, Sendable {
             } catch {
                 guard error.errno == Errno.tryAgain else { throw Self.translated(error) }
             }
-            try self.wait(toWrite: true, deadline)
+            do throws(ControlError) {
+                try self.wait(toWrite: true, deadline)
+            } catch {
+                // Nothing was sent, so no late answer will come; and one request always fits into an empty socket.
+                throw .unavailable("the hypervisor does not read its requests")
+            }
         }
     }
 
@@ -136,6 +141,7 @@ struct ControlChannel: ~Copyable, Sendable {
             guard header.requestID == requestID else { throw .invalidField("request identifier") }
             return Reply(response: response, descriptors: descriptors)
         } catch {
+            if case .unsupportedVersion = error { throw .refused(.unsupportedVersion, "\(error)") }
             throw .protocolViolation("\(error)")
         }
     }

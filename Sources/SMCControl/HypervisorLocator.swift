@@ -66,6 +66,16 @@ extension HypervisorLocator.Automatic {
         throw .unavailable("no hypervisor, and no place to start one: \(tried.joined(separator: "; "))")
     }
 
+    /// Where a user's programs look first for the user's own hypervisor.
+    package static var userSocketPath: String {
+        // The first directory that is ours already, or whose parent is there.
+        let usable = Self.usualDirectories().first { directory in
+            RuntimeDirectory.complaint(directory, isPrivate: true) == nil
+                || (try? RuntimeDirectory.prepare(directory, isPrivate: true)) != nil
+        }
+        return Self.socketPath(in: usable ?? Self.usualDirectories()[0])
+    }
+
     private static func socketPath(in directory: String) -> String {
         directory + "/hypervisor.sock"
     }

@@ -17,9 +17,9 @@ package final class StatusBitArray: Sendable {
 
     /// Begins an array in a fresh page of zeros. The hypervisor does it before it gives the page to anybody.
     ///
-    /// - Returns: nil when the mapping has another size than an array.
+    /// - Returns: nil when the mapping has less bytes than an array.
     package static func create(in mapping: Mapping) -> StatusBitArray? {
-        guard mapping.byteCount == Layout.byteCount else { return nil }
+        guard mapping.byteCount >= Layout.byteCount else { return nil }
         let array = StatusBitArray(mapping)
         unsafe array.word(at: Layout.magicOffset).pointee.store(Layout.magic, ordering: .releasing)
         return array
@@ -29,7 +29,7 @@ package final class StatusBitArray: Sendable {
     ///
     /// - Returns: nil when it is none, or one with another layout than ours.
     package static func open(_ mapping: Mapping) -> StatusBitArray? {
-        guard mapping.byteCount == Layout.byteCount else { return nil }
+        guard mapping.byteCount >= Layout.byteCount else { return nil }
         let array = StatusBitArray(mapping)
         let magic = unsafe array.word(at: Layout.magicOffset).pointee.load(ordering: .acquiring)
         return magic == Layout.magic ? array : nil

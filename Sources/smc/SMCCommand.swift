@@ -3,5 +3,6 @@ import ArgumentParser
 @main
 struct SMCCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "smc", abstract: "Shared Memory Communications: memory on one machine, RDMA between machines.")
+        commandName: "smc", abstract: "Shared Memory Communications: memory on one machine, RDMA between machines.",
+        subcommands: [HypervisorCommand.self, StatusCommand.self])
 }

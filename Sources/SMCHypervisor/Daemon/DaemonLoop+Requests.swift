@@ -1,0 +1,143 @@
+internal import Logging
+internal import SMCSystem
+internal import SMCWire
+
+/// From a packet to its answer.
+extension DaemonLoop {
+    /// Answers one packet. Whoever sends anything but a request is refused, and its session ends.
+    func take(_ packet: [UInt8], isClean: Bool, _ session: DaemonSession) {
+        let key = session.caller.rawValue
+        guard !packet.isEmpty else { return self.end(key, "closed by the partition") }
+        let header: ControlHeader
+        let request: ControlRequest
+        do throws(ControlWireError) {
+            header = try ControlHeader(decoding: packet)
+            guard isClean else { throw .invalidField("descriptor") }
+            request = try ControlRequest(decoding: packet, header: header)
+        } catch {
+            self.logger.warning("a session broke the protocol: \(error)", metadata: Self.metadata(session))
+            let code: HypervisorRefusal
+            if case .unsupportedVersion = error { code = .unsupportedVersion } else { code = .malformed }
+            _ = self.answer(.refused(code, error.description), requestID: Self.requestID(packet), [], session)
+            return self.end(key, "protocol violation")
+        }
+        guard session.isAllowed else {
+            self.logger.warning("a user was refused", metadata: Self.metadata(session))
+            let text = "This hypervisor does not serve user \(session.credentials.userID), only its own user and root."
+            _ = self.answer(.refused(.notAuthorized, text), requestID: header.requestID, [], session)
+            return self.end(key, "not allowed")
+        }
+        session.handshakeDeadline = nil
+        self.perform(request, requestID: header.requestID, session)
+    }
+
+    /// The place of the request identifier is the same in all versions.
+    private static func requestID(_ packet: [UInt8]) -> UInt32 {
+        guard packet.count >= ControlHeader.byteCount else { return 0 }
+        return packet[8..<12].reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    private func perform(_ request: ControlRequest, requestID: UInt32, _ session: DaemonSession) {
+        let key = session.caller.rawValue
+        if case .bind = request, !self.prepareForBinding() {
+            let refusal = ControlResponse.refused(.outOfResources, HypervisorRefusal.outOfResources.sentence)
+            guard self.answer(refusal, requestID: requestID, [], session) else { return self.end(key, "unreachable") }
+            return
+        }
+        var outcome = self.hypervisor.perform(.request(request), by: session.caller)
+        if case .refused(.poolExhausted, _) = outcome.response {
+            // Perhaps what is needed is only waiting to be zeroed.
+            self.blocks.retryLent()
+            self.reclaim(byteLimit: .max)
+            outcome = self.hypervisor.perform(.request(request), by: session.caller)
+        }
+        self.log(request, outcome.response, session)
+        guard let attachments = self.carryOut(outcome.effects) else {
+            return self.end(key, "no descriptors left to answer it")
+        }
+        guard self.answer(outcome.response, requestID: requestID, attachments.numbers, session) else {
+            return self.end(key, "it does not read its answers, or is gone")
+        }
+    }
+
+    private func log(_ request: ControlRequest, _ response: ControlResponse, _ session: DaemonSession) {
+        switch (request, response) {
+        case (.join(let name, _), .joined(let membership)):
+            let addresses = membership.addresses.map { "\($0.vlan)=\($0.smgid)" }.joined(separator: " ")
+            self.logger.info("partition \(name) joined: \(addresses)", metadata: Self.metadata(session))
+        case (_, .refused(let code, let text)):
+            let level: Logger.Level = code == .badToken || code == .poolExhausted ? .warning : .info
+            self.logger.log(level: level, "refused: \(text)", metadata: Self.metadata(session))
+        default: break
+        }
+    }
+
+    /// - Returns: false when the session cannot be answered. Its socket is empty whenever it keeps to one request at a
+    ///   time, so then it does not.
+    private func answer(
+        _ response: ControlResponse, requestID: UInt32, _ descriptors: [Int32], _ session: DaemonSession
+    ) -> Bool {
+        do throws(SystemCallError) {
+            try session.socket.send(response.encoded(requestID: requestID), descriptors: descriptors)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    // MARK: Effects
+
+    /// Descriptors that go with an answer, kept open until it is sent.
+    struct Attachments: ~Copyable {
+        fileprivate(set) var numbers: [Int32] = []
+        /// Those of ``numbers`` that are closed here.
+        fileprivate var lent: [Int32] = []
+        /// Holds the rest of them.
+        fileprivate var pairs: [PairFiles] = []
+
+        deinit {
+            for number in self.lent {
+                _ = OwnedDescriptor(adopting: number)
+            }
+        }
+    }
+
+    private func prepareForBinding() -> Bool {
+        do throws(SystemCallError) {
+            if self.sparePair == nil { self.sparePair = try PairFiles() }
+            return true
+        } catch {
+            self.logger.error("no status bit arrays can be made: \(error)")
+            return false
+        }
+    }
+
+    /// - Returns: nil when a descriptor could not be made.
+    func carryOut(_ effects: [Effect]) -> Attachments? {
+        var attachments = Attachments()
+        for effect in effects {
+            switch effect {
+            case .createPair(let id):
+                self.pairs[id] = self.sparePair  // Was made before the instruction.
+                self.sparePair = nil
+            case .sendBlock(let block):
+                do throws(SystemCallError) {
+                    let number = try self.blocks.lend(block).release()
+                    attachments.numbers.append(number)
+                    attachments.lent.append(number)
+                } catch {
+                    self.logger.error("a block cannot be lent: \(error)")
+                    return nil
+                }
+            case .sendPair(let id, let incoming, let outgoing):
+                guard let pair = self.pairs[id] else { return nil }
+                attachments.numbers.append(contentsOf: pair.descriptors(incoming: incoming, outgoing: outgoing))
+                attachments.pairs.append(pair)
+            case .markGone(let id): self.pairs[id]?.markGone()
+            case .dropPair(let id): self.pairs[id] = nil
+            case .reclaim(let block): self.blocks.reclaim(block)
+            }
+        }
+        return attachments
+    }
+}

@@ -1,0 +1,200 @@
+internal import Logging
+internal import SMCMemory
+internal import SMCSystem
+internal import SMCWire
+
+/// The hypervisor's only thread: turns packets into instructions and effects into descriptors and memory. It decides
+/// nothing about SMBs; what it decides is how long it bears with whom.
+final class DaemonLoop {
+    private enum Key {
+        static let listener: UInt64 = 0
+        static let stop: UInt64 = 1
+        static let signal: UInt64 = 2
+        /// Sessions have the numbers from here on; they are their ``CallerID`` too.
+        static let firstSession: UInt64 = 16
+    }
+
+    private enum Limits {
+        /// Packets of one session before the others get their turn.
+        static let packetsPerTurn = 16
+        /// Bytes that are zeroed between two looks at the sockets: about a millisecond's work.
+        static let reclaimByteCount = 4 << 20
+        /// How often blocks are looked at that somebody still has mapped, and timeouts are looked for.
+        static let tickMilliseconds: Int32 = 100
+    }
+
+    let configuration: HypervisorConfiguration
+    let logger: Logger
+    private let sessionsMaximum: Int
+    private let poller: Poller
+    private let listener: UnixSocket
+    var hypervisor: Hypervisor
+    var blocks: BlockStore
+    var pairs: [PairID: PairFiles] = [:]
+    /// Made before a partition binds, so that binding cannot fail half-way.
+    var sparePair: PairFiles?
+    var sessions: [UInt64: DaemonSession] = [:]
+    private var nextKey = Key.firstSession
+    /// No connection is taken while descriptors are short.
+    private var isListening = true
+    private var isStopping = false
+    /// When there was last a partition, or somebody who might become one.
+    private var lastInUse = ContinuousClock.now
+    private var lastTick = ContinuousClock.now
+
+    init(
+        _ configuration: HypervisorConfiguration, _ plan: HypervisorDaemon.Plan, blocks: consuming BlockStore,
+        listener: consuming UnixSocket, logger: Logger
+    ) throws(SystemCallError) {
+        self.configuration = configuration
+        self.logger = logger
+        self.sessionsMaximum = plan.sessionsMaximum
+        self.poller = try Poller()
+        self.blocks = blocks
+        self.listener = listener
+        let vlans = configuration.vlans.map {
+            Hypervisor.Configuration.VLAN($0, limitByteCount: configuration.vlanLimits[$0])
+        }
+        var model = Hypervisor.Configuration(
+            vlans: vlans, pool: plan.geometry, bitsPerDirection: StatusBitArrayLayout.bitCount)
+        model.processID = Process.processID
+        model.partitionsMaximum = configuration.partitionsMaximum
+        // The system's generator: nobody can guess a token.
+        self.hypervisor = Hypervisor(model, random: SystemRandomNumberGenerator())
+    }
+
+    /// - Parameter signals: a descriptor that is readable when the process shall end.
+    func run(until stopEvent: borrowing EventDescriptor, signals: Int32?) throws(SystemCallError) {
+        try self.poller.add(self.listener.descriptor.rawValue, for: .readable, key: Key.listener)
+        try self.poller.add(stopEvent.descriptor.rawValue, for: .readable, key: Key.stop)
+        if let signals {
+            try self.poller.add(signals, for: .readable, key: Key.signal)
+        }
+        var occurrences: [Poller.Occurrence] = []
+        while !self.isStopping {
+            try self.poller.wait(timeoutMilliseconds: self.waitMilliseconds, into: &occurrences)
+            for occurrence in occurrences {
+                switch occurrence.key {
+                case Key.listener: self.takeConnections()
+                case Key.stop, Key.signal: self.isStopping = true
+                default: self.serve(occurrence.key)
+                }
+            }
+            self.reclaim(byteLimit: Limits.reclaimByteCount)
+            self.tick()
+        }
+    }
+
+    /// Without a reason to look at the clock it sleeps until something happens.
+    private var waitMilliseconds: Int32 {
+        if self.blocks.hasPending { return 0 }
+        let isIdle = self.configuration.idleTimeout != nil && self.hypervisor.joinedCount == 0
+        let hasStrangers = self.sessions.values.contains { $0.handshakeDeadline != nil }
+        return self.blocks.hasLent || isIdle || hasStrangers || !self.isListening ? Limits.tickMilliseconds : -1
+    }
+
+    private func tick() {
+        let now = ContinuousClock.now
+        if self.hypervisor.joinedCount > 0 { self.lastInUse = now }
+        guard self.lastTick.duration(to: now) >= .milliseconds(Int64(Limits.tickMilliseconds)) else { return }
+        self.lastTick = now
+        self.blocks.retryLent()
+        for (key, session) in self.sessions {
+            if let deadline = session.handshakeDeadline, deadline <= now {
+                self.end(key, "said nothing in time")
+            }
+        }
+        if !self.isListening { self.listen(true) }
+        if let timeout = self.configuration.idleTimeout, self.lastInUse.duration(to: now) >= timeout {
+            self.logger.info("no partition for \(timeout), so the hypervisor ends")
+            self.isStopping = true
+        }
+    }
+
+    // MARK: Connections
+
+    private func listen(_ on: Bool) {
+        do throws(SystemCallError) {
+            try self.poller.modify(self.listener.descriptor.rawValue, for: on ? .readable : [], key: Key.listener)
+            self.isListening = on
+        } catch {
+            self.logger.error("cannot watch the socket: \(error)")
+        }
+    }
+
+    private func takeConnections() {
+        do throws(SystemCallError) {
+            while let socket = try self.listener.accept() {
+                guard self.sessions.count < self.sessionsMaximum else {
+                    self.logger.warning("a connection was closed: there are \(self.sessions.count) sessions already")
+                    continue  // The socket is closed with its owner, this scope.
+                }
+                try self.begin(socket)
+            }
+        } catch {
+            // Most likely there are no descriptors left. The connection stays in the queue for a while.
+            self.logger.warning("cannot take a connection: \(error)")
+            self.listen(false)
+        }
+    }
+
+    private func begin(_ socket: consuming UnixSocket) throws(SystemCallError) {
+        let credentials = try socket.peerCredentials()
+        let key = self.nextKey
+        self.nextKey += 1
+        let isAllowed =
+            self.configuration.allowedUsers == .everyone || credentials.userID == 0
+            || credentials.userID == Process.userID
+        try self.poller.add(socket.descriptor.rawValue, for: [.readable, .peerClosed], key: key)
+        let session = DaemonSession(
+            socket: socket, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
+            handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
+        self.sessions[key] = session
+        let identity = CallerIdentity(processID: credentials.processID, userID: credentials.userID)
+        _ = self.hypervisor.perform(.open(identity), by: session.caller)
+    }
+
+    /// Ends a session and takes back what it had.
+    func end(_ key: UInt64, _ reason: String) {
+        guard let session = self.sessions.removeValue(forKey: key) else { return }
+        // Closing the socket takes it out of the poller as well: there is no other descriptor for it.
+        let outcome = self.hypervisor.perform(.close, by: session.caller)
+        _ = self.carryOut(outcome.effects)
+        self.logger.debug("session ends: \(reason)", metadata: Self.metadata(session))
+    }
+
+    static func metadata(_ session: DaemonSession) -> Logger.Metadata {
+        [
+            "session": "\(session.caller.rawValue)", "pid": "\(session.credentials.processID)",
+            "uid": "\(session.credentials.userID)",
+        ]
+    }
+
+    private func serve(_ key: UInt64) {
+        for _ in 0..<Limits.packetsPerTurn {
+            guard let session = self.sessions[key] else { return }
+            do throws(SystemCallError) {
+                guard
+                    let received = try session.socket.receive(maximumByteCount: ControlLimits.packetByteCount)
+                else { return }
+                self.lastInUse = .now
+                for descriptor in received.descriptors {
+                    _ = OwnedDescriptor(adopting: descriptor)  // Nobody may send us any.
+                }
+                let isClean = received.descriptors.isEmpty && !received.isTruncated
+                self.take(received.bytes, isClean: isClean, session)
+            } catch {
+                self.end(key, "\(error)")
+            }
+        }
+    }
+
+    // MARK: Memory
+
+    /// Zeroes blocks that nobody has any more.
+    func reclaim(byteLimit: Int) {
+        for block in self.blocks.reclaimPending(byteLimit: byteLimit) {
+            self.hypervisor.reclaimed(block)
+        }
+    }
+}

@@ -1,0 +1,23 @@
+internal import SMCSystem
+
+/// One connection to the control socket.
+final class DaemonSession {
+    let socket: UnixSocket
+    let caller: CallerID
+    let credentials: PeerCredentials
+    /// Whether its user may use this hypervisor.
+    let isAllowed: Bool
+    /// Until then it must have said something; nil once it has.
+    var handshakeDeadline: ContinuousClock.Instant?
+
+    init(
+        socket: consuming UnixSocket, caller: CallerID, credentials: PeerCredentials, isAllowed: Bool,
+        handshakeDeadline: ContinuousClock.Instant
+    ) {
+        self.socket = socket
+        self.caller = caller
+        self.credentials = credentials
+        self.isAllowed = isAllowed
+        self.handshakeDeadline = handshakeDeadline
+    }
+}

@@ -1,0 +1,75 @@
+internal import SMCControl
+internal import SMCMemory
+internal import SMCSystem
+package import SMCWire
+
+/// What a hypervisor is told when it starts.
+package struct HypervisorConfiguration: Sendable {
+    /// Whom the hypervisor serves, by the user that the kernel names.
+    package enum AllowedUsers: Hashable, Sendable {
+        /// The user that runs it, and root.
+        case ownerAndRoot
+        case everyone
+    }
+
+    /// Where it listens. The directory is made if it is not there, and must belong to the user that runs it.
+    package var socketPath: String
+    /// Bytes of memory that are taken at the start, control areas included.
+    package var poolByteCount: Int
+    /// The first is the one of partitions that ask for none.
+    package var vlans: [VLANID]
+    /// Bytes of the pool that a VLAN may use; a VLAN that is not named here may use all.
+    package var vlanLimits: [VLANID: Int] = [:]
+    /// Ends when it had no partition for so long; nil: never.
+    package var idleTimeout: Duration?
+    package var allowedUsers: AllowedUsers = .ownerAndRoot
+    /// Whether SIGTERM and SIGINT end it. Only for a process that is nothing but a hypervisor.
+    package var handlesSignals = false
+    /// Sessions at one time, those included that have not said anything yet.
+    package var sessionsMaximum = 1024
+    package var partitionsMaximum = 1024
+    /// How long a session may say nothing at its beginning.
+    package var handshakeTimeout: Duration = .seconds(10)
+    /// Bytes before the ring in each SMB.
+    package var controlByteCount = 4096
+
+    package init(
+        socketPath: String, poolByteCount: Int = HypervisorConfiguration.defaultPoolByteCount,
+        vlans: [VLANID] = [.default], idleTimeout: Duration? = nil
+    ) {
+        self.socketPath = socketPath
+        self.poolByteCount = poolByteCount
+        self.vlans = vlans
+        self.idleTimeout = idleTimeout
+    }
+
+    /// A sixteenth of the machine's memory, but 16 MiB at least and 256 MiB at most.
+    package static var defaultPoolByteCount: Int {
+        let mebibyte = 1 << 20
+        return min(max(ResourceLimits.physicalMemoryByteCount() / 16, 16 * mebibyte), 256 * mebibyte)
+    }
+
+    /// The directory of the socket.
+    var directory: String {
+        guard let slash = self.socketPath.lastIndex(of: "/") else { return "." }
+        return slash == self.socketPath.startIndex ? "/" : String(self.socketPath[..<slash])
+    }
+}
+
+/// Why a hypervisor could not start.
+package enum HypervisorStartError: Error, Sendable {
+    /// Another one has the socket.
+    case alreadyRunning(String)
+    /// The configuration or the place of the socket cannot be used.
+    case unsuitable(String)
+    case system(String)
+}
+
+extension HypervisorStartError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .alreadyRunning(let path): "another hypervisor runs already at \(path)"
+        case .unsuitable(let text), .system(let text): text
+        }
+    }
+}

@@ -1,0 +1,56 @@
+internal import SMCMemory
+internal import SMCSystem
+
+/// What belongs to a pair of partitions: for each direction a status bit array and an event (seed A21, A48).
+final class PairFiles {
+    private struct Side: ~Copyable {
+        let file: MemoryFile
+        let array: StatusBitArray
+        let event: EventDescriptor
+
+        static func create() throws(SystemCallError) -> Side {
+            let file = try MemoryFile.create(name: "smc-status", byteCount: StatusBitArrayLayout.byteCount)
+            guard let array = StatusBitArray.create(in: try Mapping(file)) else {
+                preconditionFailure("a page is smaller than a status bit array")
+            }
+            return Side(file: file, array: array, event: try EventDescriptor())
+        }
+    }
+
+    private let toLow: Side
+    private let toHigh: Side
+
+    init() throws(SystemCallError) {
+        self.toLow = try Side.create()
+        self.toHigh = try Side.create()
+    }
+
+    /// The numbers of incoming array, outgoing array, incoming event and outgoing event, valid as long as this object.
+    func descriptors(incoming: Direction, outgoing: Direction) -> [Int32] {
+        [
+            self.array(incoming), self.array(outgoing), self.event(incoming), self.event(outgoing),
+        ]
+    }
+
+    private func array(_ direction: Direction) -> Int32 {
+        switch direction {
+        case .toLow: self.toLow.file.descriptor.rawValue
+        case .toHigh: self.toHigh.file.descriptor.rawValue
+        }
+    }
+
+    private func event(_ direction: Direction) -> Int32 {
+        switch direction {
+        case .toLow: self.toLow.event.descriptor.rawValue
+        case .toHigh: self.toHigh.event.descriptor.rawValue
+        }
+    }
+
+    /// Tells whoever is left that its counterpart is gone.
+    func markGone() {
+        self.toLow.array.markCounterpartGone()
+        self.toHigh.array.markCounterpartGone()
+        self.toLow.event.signal()
+        self.toHigh.event.signal()
+    }
+}

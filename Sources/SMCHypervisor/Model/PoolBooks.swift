@@ -1,0 +1,128 @@
+internal import SMCWire
+
+/// Numbers a block of the pool.
+package struct BlockID: Hashable, Sendable {
+    package var rawValue: Int
+
+    package init(_ rawValue: Int) {
+        self.rawValue = rawValue
+    }
+}
+
+/// Which blocks of the pool are free, in use, or on their way back. Blocks are numbered class by class.
+struct PoolBooks: Sendable {
+    enum Use: Hashable, Sendable {
+        case free
+        case used(VLANID)
+        /// Given back, not yet free. It counts against its VLAN until it is, so that whoever keeps memory mapped that it
+        /// has given back harms only its own VLAN.
+        case reclaiming(VLANID)
+    }
+
+    let geometry: PoolGeometry
+    private(set) var uses: [Use]
+    private var freeBlocks: [[BlockID]]
+    private var firstBlocks: [Int] = []
+    private var usedByteCounts: [VLANID: Int] = [:]
+
+    init(_ geometry: PoolGeometry) {
+        self.geometry = geometry
+        self.uses = Array(repeating: .free, count: geometry.blockCount)
+        self.freeBlocks = []
+        var next = 0
+        for sizeClass in geometry.classes {
+            self.firstBlocks.append(next)
+            let end = next + sizeClass.blockCount
+            self.freeBlocks.append((next..<end).reversed().map { BlockID($0) })
+            next = end
+        }
+    }
+
+    func usedByteCount(_ vlan: VLANID) -> Int {
+        self.usedByteCounts[vlan] ?? 0
+    }
+
+    var largestRingByteCount: Int {
+        self.geometry.classes.last { $0.blockCount > 0 }?.ringByteCount ?? 0
+    }
+
+    private func classIndex(_ block: BlockID) -> Int {
+        (self.firstBlocks.lastIndex { $0 <= block.rawValue }) ?? 0
+    }
+
+    func ringByteCount(_ block: BlockID) -> Int {
+        self.geometry.classes[self.classIndex(block)].ringByteCount
+    }
+
+    func fileByteCount(_ block: BlockID) -> Int {
+        self.ringByteCount(block) + self.geometry.controlByteCount
+    }
+
+    /// Takes a free block of the smallest class that holds so many bytes, or of a larger one.
+    ///
+    /// - Parameter limit: bytes of the pool that the VLAN may use.
+    mutating func take(ringByteCount: Int, for vlan: VLANID, limit: Int) throws(Refused) -> BlockID {
+        let largest = self.largestRingByteCount
+        guard ringByteCount <= largest else {
+            throw Refused(
+                .sizeTooLarge, "An SMB of \(ringByteCount) bytes was asked for, but the pool's largest has \(largest).")
+        }
+        let used = self.usedByteCount(vlan)
+        var isOverLimit = false
+        for index in self.geometry.classes.indices where self.geometry.classes[index].ringByteCount >= ringByteCount {
+            guard let block = self.freeBlocks[index].last else { continue }
+            let byteCount = self.fileByteCount(block)
+            guard used + byteCount <= limit else {
+                isOverLimit = true
+                break
+            }
+            self.freeBlocks[index].removeLast()
+            self.uses[block.rawValue] = .used(vlan)
+            self.usedByteCounts[vlan] = used + byteCount
+            return block
+        }
+        throw Refused(.poolExhausted, self.exhaustion(ringByteCount, vlan, isOverLimit ? limit : nil))
+    }
+
+    private func exhaustion(_ ringByteCount: Int, _ vlan: VLANID, _ limit: Int?) -> String {
+        if let limit {
+            return "VLAN \(vlan) uses \(self.usedByteCount(vlan)) of the \(limit) bytes of the pool that it may use, so an "
+                + "SMB of \(ringByteCount) does not fit; close connections on it, or raise its limit."
+        }
+        let free = self.statuses.map { "\($0.freeCount) of \($0.blockCount) with \($0.ringByteCount) bytes" }
+        return "No free block holds \(ringByteCount) bytes (free: \(free.joined(separator: ", "))); close connections, or "
+            + "start the hypervisor with a larger --pool."
+    }
+
+    /// Nobody has a right to the block any more.
+    mutating func giveBack(_ block: BlockID) {
+        guard case .used(let vlan) = self.uses[block.rawValue] else {
+            preconditionFailure("block \(block.rawValue) is given back twice")
+        }
+        self.uses[block.rawValue] = .reclaiming(vlan)
+    }
+
+    /// Nobody has the block any more, and it holds zeros.
+    mutating func reclaimed(_ block: BlockID) {
+        guard case .reclaiming(let vlan) = self.uses[block.rawValue] else {
+            preconditionFailure("block \(block.rawValue) was not given back")
+        }
+        self.uses[block.rawValue] = .free
+        self.freeBlocks[self.classIndex(block)].append(block)
+        let rest = self.usedByteCount(vlan) - self.fileByteCount(block)
+        self.usedByteCounts[vlan] = rest == 0 ? nil : rest
+    }
+
+    var statuses: [PoolStatus] {
+        self.geometry.classes.indices.map { index in
+            let sizeClass = self.geometry.classes[index]
+            let first = self.firstBlocks[index]
+            let reclaiming = self.uses[first..<first + sizeClass.blockCount].reduce(0) { count, use in
+                if case .reclaiming = use { count + 1 } else { count }
+            }
+            return PoolStatus(
+                ringByteCount: sizeClass.ringByteCount, blockCount: sizeClass.blockCount,
+                freeCount: self.freeBlocks[index].count, reclaimingCount: reclaiming)
+        }
+    }
+}
