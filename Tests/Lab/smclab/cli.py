@@ -65,7 +65,8 @@ def _add_machine_options(parser, guests, timeout):
     add("--mtu", type=_number(576, 9500), default=1500, metavar="BYTES", help="default 1500")
     add("--memory", type=_number(256, 65536), default=1024, metavar="MB", help="per guest (default 1024)")
     add("--no-rxe", dest="rxe", action="store_false", help="no RDMA device and no RDMA modules")
-    add("--shared", default="", metavar="DIR", help="directory of the host behind $LAB_SHARED (default: a temporary one)")
+    add("--shared", default="", metavar="DIR",
+        help="directory of the host behind $LAB_SHARED (default: a temporary one)")
     add("--capture", default="", metavar="PREFIX", help="record each segment in PREFIX.SEGMENT.pcap")
     add("--control", default="", metavar="SOCKET", help="let the host ask for faults: lab ask SOCKET ...")
     add("--keep", action="append", default=[], metavar="PATH", help="something below /tmp that guests must see")

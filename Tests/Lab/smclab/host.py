@@ -23,7 +23,7 @@ PROGRAMS = {
     "rdma": "iproute2",
 }
 PROVIDERS = "/etc/libibverbs.d/rxe.driver"
-ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 PR_SET_PDEATHSIG = 1
 PT_INTERP = 3
@@ -39,9 +39,14 @@ def say(text):
     print(f"lab: {text}", file=sys.stderr, flush=True)
 
 
+def full_path():
+    """The user's PATH, and behind it the places where Debian has its programs."""
+    return ":".join(part for part in (os.environ.get("PATH"), SYSTEM_PATH) if part)
+
+
 def find_program(name):
     """The path of a program, also where only administrators look; None if it is not there."""
-    return shutil.which(name, path=os.environ.get("PATH", "/usr/bin:/bin") + ":" + ADMIN_PATH)
+    return shutil.which(name, path=full_path())
 
 
 def is_static(path):

@@ -62,8 +62,8 @@ def write_instructions(directory, options):
 
 
 def _environment(options, guest):
-    path = f"/run/lab/bin:{os.environ.get('PATH', '/usr/bin:/bin')}:{host.ADMIN_PATH}"
-    words = {"PATH": path, "HOME": os.environ.get("HOME", "/root"), "TERM": os.environ.get("TERM", "linux")}
+    """What a script finds in its environment besides LAB_ID and others that the kernel's command line brings."""
+    words = {"PATH": f"/run/lab/bin:{host.full_path()}", "HOME": os.environ.get("HOME", "/root"), "TERM": os.environ.get("TERM", "linux")}
     words.update(options.environment)
     words.update({
         "LAB_GUESTS": options.guests,
@@ -75,9 +75,6 @@ def _environment(options, guest):
         words[f"LAB_IP_{other}"] = address(0, other)
         for segment in range(options.segments):
             words[f"LAB_IP_{other}_{segment}"] = address(segment, other)
-    # The kernel's command line told init these; scripts get them as well.
-    for name in ("LAB_ID", "LAB_LIFE", "LAB_SEGMENTS", "LAB_MTU", "LAB_RXE"):
-        words.pop(name, None)
     return words
 
 

@@ -17,6 +17,8 @@ from .guest import Guest, State
 from .host import LabError, say
 
 TIMED_OUT, DIED = 124, 125
+LINE_MAX_BYTES = 1 << 20
+DRAIN_ROUNDS = 256
 BOOT_SILENCE_S = 30
 BOOT_ATTEMPTS = 3
 LOOP_S = 1.0
@@ -152,8 +154,10 @@ class Lab:
         self._end(guest, State.KILLED)
 
     def _restart(self, guest):
+        # Never "killed" in between: a barrier must not pass without a guest that comes back.
         if guest.state in (State.BOOTING, State.RUNNING):
-            self._kill(guest)
+            self._drain(guest)
+            self._end(guest, State.BOOTING)
         say(f"guest {guest.number} is started again")
         guest.attempt = 0
         self._start(guest)
@@ -172,7 +176,7 @@ class Lab:
             self._end(guest, State.DEAD)
             return
         say(f"guest {guest.number} {what}, trying again: {words}")
-        self._end(guest, State.KILLED)
+        self._end(guest, State.BOOTING)
         guest.life -= 1
         self._start(guest)
 
@@ -186,27 +190,29 @@ class Lab:
 
     def _drain(self, guest):
         """Takes what a guest said before its end. This may turn out to be its exit code."""
-        while guest.output.receive() and self._has_more(guest.output):
-            pass
+        self._receive_all(guest.output)
         self._use_output(guest)
         if guest.state in (State.BOOTING, State.RUNNING):
-            while guest.console.receive() and self._has_more(guest.console):
-                pass
+            self._receive_all(guest.console)
             guest.remember_console()
 
     @staticmethod
-    def _has_more(channel):
-        try:
-            return bool(channel.socket.recv(1, socket.MSG_PEEK))
-        except OSError:
-            return False
+    def _receive_all(channel):
+        """Takes what is there, within limits: a guest may go on writing as fast as we read."""
+        for _ in range(DRAIN_ROUNDS):
+            size = len(channel.buffer)
+            if not channel.receive() or len(channel.buffer) == size:
+                return
 
     def _timed_out(self):
         for guest in self._guests:
             if guest.state in (State.BOOTING, State.RUNNING):
                 self._drain(guest)
+            if guest.state in (State.BOOTING, State.RUNNING):
                 how = "frozen" if guest.frozen else guest.state.value
                 say(f"guest {guest.number} is still {how} after {self._options.timeout:g} s")
+                if guest.state == State.BOOTING:
+                    say("its last words: " + " | ".join(guest.last_words()))
         codes = [guest.exit_code for guest in self._guests if guest.exit_code is not None]
         return max([TIMED_OUT, *codes])
 
@@ -221,6 +227,8 @@ class Lab:
     def _use_output(self, guest):
         """Prints whole lines; a line with the guest's token is for the lab."""
         mark = b"@lab " + guest.token.encode()
+        if len(guest.output.buffer) > LINE_MAX_BYTES and b"\n" not in guest.output.buffer:
+            guest.output.buffer += b"\n"
         for line in guest.output.lines():
             if not line.startswith(mark):
                 self._print(guest, line)
