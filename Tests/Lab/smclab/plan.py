@@ -63,7 +63,11 @@ def write_instructions(directory, options):
 
 def _environment(options, guest):
     """What a script finds in its environment besides LAB_ID and others that the kernel's command line brings."""
-    words = {"PATH": f"/run/lab/bin:{host.full_path()}", "HOME": os.environ.get("HOME", "/root"), "TERM": os.environ.get("TERM", "linux")}
+    words = {
+        "PATH": f"/run/lab/bin:{host.full_path()}",
+        "HOME": os.environ.get("HOME", "/root"),
+        "TERM": os.environ.get("TERM", "linux"),
+    }
     words.update(options.environment)
     words.update({
         "LAB_GUESTS": options.guests,
