@@ -65,6 +65,24 @@ public final class Connection: Sendable {
         }
     }
 
+    /// Receives at least one byte into an array, from `offset` on and at most up to its end.
+    ///
+    /// - Returns: how many bytes came; nil when the peer has ended its direction and everything was read.
+    public func receive(
+        into bytes: inout [UInt8], from offset: Int = 0, until deadline: ContinuousClock.Instant? = nil
+    ) async throws(SMCError) -> Int? {
+        var span = bytes.mutableSpan
+        // SAFETY: the array is exclusively ours for the whole call, suspended or not, and any bytes are valid in it.
+        var raw = unsafe span.mutableBytes
+        let whole = unsafe raw.withUnsafeMutableBytes { unsafe $0 }
+        let target = unsafe UnsafeMutableRawBufferPointer(rebasing: whole[offset...])
+        do throws(TransportError) {
+            return try await unsafe self.stream.receive(into: target, until: deadline)
+        } catch {
+            throw SMCError(error)
+        }
+    }
+
     /// Receives at least one byte and at most `maximum`.
     ///
     /// - Returns: nil when the peer has ended its direction and everything was read.
@@ -72,10 +90,7 @@ public final class Connection: Sendable {
         atMost maximum: Int, until deadline: ContinuousClock.Instant? = nil
     ) async throws(SMCError) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: maximum)
-        var span = bytes.mutableSpan
-        // SAFETY: any bytes are valid UInt8 values.
-        var raw = unsafe span.mutableBytes
-        guard let count = try await self.receive(into: &raw, until: deadline) else { return nil }
+        guard let count = try await self.receive(into: &bytes, until: deadline) else { return nil }
         bytes.removeLast(maximum - count)
         return bytes
     }

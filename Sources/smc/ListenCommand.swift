@@ -68,7 +68,7 @@ struct ListenCommand: AsyncParsableCommand {
     private static func echo(_ connection: Connection) async {
         do throws(SMCError) {
             var buffer = [UInt8](repeating: 0, count: 65_536)
-            while let count = try await receive(&buffer, connection) {
+            while let count = try await connection.receive(into: &buffer) {
                 // SAFETY: the array is held by this function.
                 try await unsafe connection.send(buffer.span.bytes.extracting(first: count))
             }
@@ -79,14 +79,6 @@ struct ListenCommand: AsyncParsableCommand {
             connection.abort()
         }
     }
-}
-
-/// Receives into an array.
-func receive(_ buffer: inout [UInt8], _ connection: Connection) async throws(SMCError) -> Int? {
-    var span = buffer.mutableSpan
-    // SAFETY: any bytes are valid UInt8 values.
-    var raw = unsafe span.mutableBytes
-    return try await connection.receive(into: &raw)
 }
 
 /// Checks the path, then joins the connection with standard input and output.

@@ -177,11 +177,7 @@ struct PingCommand: AsyncParsableCommand {
         var filled = 0
         let total = answer.count
         while filled < total {
-            var span = answer.mutableSpan
-            // SAFETY: any bytes are valid UInt8 values.
-            var raw = unsafe span.mutableBytes
-            var rest = raw.extracting(filled..<total)
-            guard let count = try await connection.receive(into: &rest) else {
+            guard let count = try await connection.receive(into: &answer, from: filled) else {
                 throw SMCError(.peerGone, "the peer ended the connection after \(filled) of \(total) bytes")
             }
             filled += count
