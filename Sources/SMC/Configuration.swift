@@ -46,7 +46,8 @@ public struct Configuration: Hashable, Sendable {
         result.name = self.name
         for name in self.vlans {
             guard let vlan = VLANID(name) else {
-                throw SMCError(.invalidConfiguration, "'\(name)' is no VLAN name: 1 to 32 letters, digits, '.', '-', '_'")
+                throw SMCError(
+                    .invalidConfiguration, "'\(name)' is no VLAN name: 1 to 32 letters, digits, '.', '-', '_'")
             }
             result.vlans.append(vlan)
         }
@@ -55,7 +56,8 @@ public struct Configuration: Hashable, Sendable {
         for name in self.userEIDs {
             guard let eid = EID(name) else {
                 throw SMCError(
-                    .invalidConfiguration, "'\(name)' is no UEID: up to 32 of A-Z, 0-9, '.', '-', a letter or digit first")
+                    .invalidConfiguration,
+                    "'\(name)' is no UEID: up to 32 of A-Z, 0-9, '.', '-', a letter or digit first")
             }
             result.userEIDs.append(eid)
         }

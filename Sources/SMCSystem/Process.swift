@@ -57,7 +57,7 @@ package enum Process {
         var arguments = unsafe ([path] + arguments).map { unsafe strdup($0) }
         unsafe arguments.append(nil)
         defer {
-            for unsafe argument in unsafe arguments { unsafe free(argument) }
+            for unsafeargument in unsafe arguments { unsafe free(argument) }
         }
         var processID: pid_t = 0
         // SAFETY: the argument list ends with nil, and all of it lives for the call.

@@ -18,7 +18,8 @@ struct ConnectCommand: AsyncParsableCommand {
 
             """ + Exit.help)
 
-    @Argument(help: "Where to connect to: HOST:PORT. HOST may be a name, an IPv4 address, or an IPv6 address in brackets.")
+    @Argument(
+        help: "Where to connect to: HOST:PORT. HOST may be a name, an IPv4 address, or an IPv6 address in brackets.")
     var endpoint: Endpoint
 
     @OptionGroup var paths: PathOptions

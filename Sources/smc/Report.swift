@@ -70,7 +70,8 @@ final class Report: @unchecked Sendable {
         let seconds = self.seconds
         let rate = Format.bytes(Int(Double(sent + received) / max(seconds, 1e-9))) + "/s"
         let time = String(format: "%.2f s", seconds)
-        return "\(self.path.rawValue): sent \(Format.bytes(sent)), received \(Format.bytes(received)) in \(time), \(rate)"
+        return
+            "\(self.path.rawValue): sent \(Format.bytes(sent)), received \(Format.bytes(received)) in \(time), \(rate)"
     }
 
     /// Shows the line anew twice a second until the returned object is cancelled.

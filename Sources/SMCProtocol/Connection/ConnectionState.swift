@@ -93,7 +93,8 @@ package struct ConnectionState: Hashable, Sendable {
             }
         case (true, false):
             if peerEnded {
-                self.phase = self.phase == .peerCloseWait1 || self.phase == .peerCloseWait2
+                self.phase =
+                    self.phase == .peerCloseWait1 || self.phase == .peerCloseWait2
                     ? .peerCloseWait2 : .peerFinCloseWait
             } else {
                 self.phase = .peerCloseWait1

@@ -91,12 +91,14 @@ package struct ClientHandshake: Hashable, Sendable {
         case .dmb(let endpoint):
             guard self.offer.sharedMemory != nil, endpoint.channel == HandshakeConstants.channel else {
                 return self.giveUp(
-                    .sharedMemory, FallbackReason(.versionMismatch, "the peer accepted shared memory that was not offered"))
+                    .sharedMemory,
+                    FallbackReason(.versionMismatch, "the peer accepted shared memory that was not offered"))
             }
             return .joinSharedMemory(endpoint)
         case .rdma(let endpoint):
             guard let rdma = self.offer.rdma else {
-                return self.giveUp(.rdma, FallbackReason(.versionMismatch, "the peer accepted RDMA that was not offered"))
+                return self.giveUp(
+                    .rdma, FallbackReason(.versionMismatch, "the peer accepted RDMA that was not offered"))
             }
             if self.offer.sharedMemory != nil {
                 self.offer.record.refuse(
@@ -119,7 +121,8 @@ package struct ClientHandshake: Hashable, Sendable {
             return FallbackReason(.versionMismatch, "the peer chose release \(terms.release), we speak 1")
         }
         guard terms.release == 0 || terms.maxConnections >= 16 else {
-            return FallbackReason(.versionMismatch, "the peer allows \(terms.maxConnections) connections, 16 is the least")
+            return FallbackReason(
+                .versionMismatch, "the peer allows \(terms.maxConnections) connections, 16 is the least")
         }
         guard terms.release == 0 || (1...2).contains(terms.maxLinks) else {
             return FallbackReason(.versionMismatch, "the peer wants \(terms.maxLinks) links, 1 or 2 may be")

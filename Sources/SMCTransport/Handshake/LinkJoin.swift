@@ -101,7 +101,8 @@ struct LinkJoin {
             throw FallbackReason(
                 .linkFailed, "no Confirm Link came over the new RDMA link: \(error)")
         }
-        guard let message = try? await self.channel.receiveCLC(until: self.deadline), case .decline(let decline) = message
+        guard let message = try? await self.channel.receiveCLC(until: self.deadline),
+            case .decline(let decline) = message
         else { throw FallbackReason(.linkFailed, "the peer broke off while the RDMA link was set up") }
         handshake.received(lateDecline: decline)
         throw FallbackReason(.peerDeclined, "the peer declined while the RDMA link was set up")

@@ -143,7 +143,9 @@ extension PartitionRuntime {
             theirs.element.respond(theirs.element.challenge.expectedResponse)
             offered = try await partition.offer(to: endpoint.gid, from: common.ours)
         } catch {
-            if let accepted { partition.release(accepted) } else {
+            if let accepted {
+                partition.release(accepted)
+            } else {
                 partition.reject(OfferToken(rawValue: endpoint.dmbToken), from: endpoint.gid)
             }
             let decline = handshake.couldNotJoin(.sharedMemory, error)

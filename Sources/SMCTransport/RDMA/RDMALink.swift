@@ -215,7 +215,9 @@ package final class RDMALink: Sendable {
         self.loop.execute {
             // On the loop's thread, where CDC is handled: nothing newer can come in between. Cursors are totals, so the
             // last message says all.
-            guard let message = self.state.withLock({ $0.expected.removeValue(forKey: medium.alertToken) }) else { return }
+            guard let message = self.state.withLock({ $0.expected.removeValue(forKey: medium.alertToken) }) else {
+                return
+            }
             if let message { self.received(message) }
         }
     }

@@ -1,7 +1,7 @@
-internal import Synchronization
 package import SMCMemory
 internal import SMCSystem
 package import SMCVerbs
+internal import Synchronization
 
 /// Many rings in one registered piece of memory: an RMB of receive elements, or the images that writes are made from.
 ///

@@ -42,7 +42,8 @@ package final class LatecomerFilter: Sendable {
         self.state.withLock { $0 = .done }
         guard case .watching = state, (try? CLCMessage(decoding: whole)) != nil else { return false }
         _ = try socket.read(header.length)
-        let decline = CLCMessage.decline(Decline(
+        let decline = CLCMessage.decline(
+            Decline(
                 version: .two, peerID: .zero, diagnosis: .peerDidNotIndicateSMC, operatingSystem: .linux))
         // A few bytes into an empty socket buffer: they fit.
         _ = try socket.write(decline.encoded(), from: 0)

@@ -1,5 +1,5 @@
-internal import Synchronization
 package import SMCSystem
+internal import Synchronization
 
 /// A TCP socket with its place in the event loop: waiting for it, and hearing of its end.
 package final class TCPChannel: Sendable {

@@ -1,5 +1,5 @@
-internal import Synchronization
 package import SMCSystem
+internal import Synchronization
 
 /// The stream on its TCP connection itself: what is left when neither memory nor RDMA can carry it.
 package final class TCPTransport: Transport {
