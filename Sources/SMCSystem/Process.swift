@@ -57,7 +57,7 @@ package enum Process {
         var arguments = unsafe ([path] + arguments).map { unsafe strdup($0) }
         unsafe arguments.append(nil)
         defer {
-            for unsafeargument in unsafe arguments { unsafe free(argument) }
+            unsafe arguments.forEach { unsafe free($0) }
         }
         var processID: pid_t = 0
         // SAFETY: the argument list ends with nil, and all of it lives for the call.
