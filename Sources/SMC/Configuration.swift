@@ -15,6 +15,7 @@ public struct Configuration: Hashable, Sendable {
         case none
     }
 
+    /// Where the memory comes from that programs of one machine share.
     public var hypervisor = Hypervisor.automatic
     /// What `smc status` calls the program.
     public var name = "program"
@@ -34,6 +35,7 @@ public struct Configuration: Hashable, Sendable {
     /// How long a listener waits for a client's first bytes before the program may speak first.
     public var firstBytesTimeout: Duration = .seconds(1)
 
+    /// The defaults.
     public init() {}
 
     func translated() throws(SMCError) -> PartitionConfiguration {

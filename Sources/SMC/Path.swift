@@ -32,6 +32,7 @@ extension Path {
 public struct Decision: Hashable, Sendable {
     /// A faster path that was not taken.
     public struct Refusal: Hashable, Sendable {
+        /// The path that was not taken.
         public var path: Path
         /// Stable, for programs; for example `no-hypervisor`.
         public var code: String
@@ -50,6 +51,7 @@ public struct Decision: Hashable, Sendable {
     /// All remedies in one line; nil when nothing is wrong.
     public var remedy: String?
 
+    /// Says what the record holds.
     package init(_ record: DecisionRecord) {
         self.path = Path(record.path ?? .tcp)
         self.refusals = record.relevantRefusals.map { refusal in

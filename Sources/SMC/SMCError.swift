@@ -41,12 +41,14 @@ public struct SMCError: Error, Sendable {
         public static let system = Code(rawValue: "system")
     }
 
+    /// What kind of failure it is.
     public var code: Code
     /// One line: what went wrong, with names and numbers.
     public var message: String
     /// The error below, if there is one.
     public var cause: (any Error)?
 
+    /// An error of this kind.
     public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
         self.code = code
         self.message = message

@@ -8,6 +8,8 @@ internal import Synchronization
 /// reference goes, move it to ERROR and take its completions, or they name requests of a queue pair that is no more.
 @safe
 package final class QueuePair: @unchecked Sendable {
+    // Sendable: verbs calls may come from any thread; the scratch memory is used as the comment above asks.
+
     package struct Capacity: Sendable, Hashable {
         package var sendRequests: Int
         package var receiveRequests: Int

@@ -2,7 +2,7 @@ package import SMCWire
 
 /// The end of a connection, as a state machine: half-close, close and abort of both sides in any order.
 ///
-/// Named states and moves are those of RFC 7609 and Linux (PROTOCOL, section 7). Pure: what to send is returned.
+/// Named states and moves are those of RFC 7609 and Linux (PROTOCOL 7). Pure: what to send is returned.
 package struct ConnectionState: Hashable, Sendable {
     /// How far a connection's end has come.
     package enum Phase: String, Hashable, Sendable, CaseIterable {

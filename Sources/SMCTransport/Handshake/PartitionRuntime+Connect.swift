@@ -45,7 +45,7 @@ extension PartitionRuntime {
         throw failure
     }
 
-    /// The connecting side of DESIGN 3: TCP, CLC, and whatever path comes of it.
+    /// The connecting side of a connection's life (Docs/Architecture.md): TCP, CLC, and whatever path comes of it.
     package func connect(to address: SocketAddress) async throws(ConnectError) -> StreamConnection {
         let speaksSMC = self.configuration.paths.contains(.sharedMemory) || self.configuration.paths.contains(.rdma)
         // Before TCP: the Proposal follows at once, and no listener takes us for a plain TCP client.

@@ -6,7 +6,7 @@ internal import SMCVerbs
 internal import SMCWire
 
 extension PartitionRuntime {
-    /// The listening side of DESIGN 3, for one accepted TCP connection.
+    /// The listening side of a connection's life (Docs/Architecture.md), for one accepted TCP connection.
     package func serve(_ socket: TCPSocket) async throws(TransportError) -> StreamConnection {
         let channel = TCPChannel(socket, loop: self.loop)
         do throws(SystemCallError) {
