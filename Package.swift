@@ -61,7 +61,7 @@ let package = Package(
         .target(
             name: "SMCHypervisor",
             dependencies: [
-                "SMCWire", "SMCProtocol", "SMCSystem", "SMCMemory", "SMCControl",
+                "SMCWire", "SMCSystem", "SMCMemory", "SMCControl",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
