@@ -84,6 +84,10 @@ let package = Package(
         // What tests share.
         .target(name: "SMCTesting", dependencies: ["SMCWire"], swiftSettings: strict),
 
+        // Examples, built so that they cannot rot; not products.
+        .executableTarget(
+            name: "echo-example", dependencies: ["SMC"], path: "Docs/Examples/echo", swiftSettings: strict),
+
         // Programs that the lab of virtual machines runs; not products.
         .executableTarget(
             name: "verbs-probe", dependencies: ["SMCVerbs", "SMCSystem"], path: "Tests/Helpers/VerbsProbe",
