@@ -21,7 +21,11 @@ package final class RDMALink: Sendable {
     /// The verbs objects, dropped as a whole when the link goes down.
     struct Resources: Sendable {
         let queuePair: QueuePair
-        let completions: CompletionQueue
+        /// Rings the channel for every message that arrives.
+        let receiveQueue: CompletionQueue
+        /// Polled when somebody sends, under the lock; armed only while something waits for a slot, because a wake-up
+        /// for every message that went out would cost more than the message.
+        let sendQueue: CompletionQueue
         let messages: MemoryRegion
     }
 
@@ -87,9 +91,10 @@ package final class RDMALink: Sendable {
             owner: self.messageMemory)
         let channel = try CompletionChannel(route.device)
         let sendRequests = Sizes.sendSlots * Sizes.requestsPerSlot
-        let completions = try CompletionQueue(channel, capacity: sendRequests + Sizes.receiveSlots)
+        let receiveQueue = try CompletionQueue(channel, capacity: Sizes.receiveSlots)
+        let sendQueue = try CompletionQueue(channel, capacity: sendRequests)
         let queuePair = try QueuePair(
-            domain, sendQueue: completions, receiveQueue: completions,
+            domain, sendQueue: sendQueue, receiveQueue: receiveQueue,
             capacity: QueuePair.Capacity(
                 sendRequests: sendRequests, receiveRequests: Sizes.receiveSlots, receiveSegments: 2))
         self.queuePairNumber = queuePair.number
@@ -99,11 +104,12 @@ package final class RDMALink: Sendable {
             linkUserID: .random(in: 1 ... .max), maxLinks: HandshakeConstants.maxLinks, maxConnections: maxConnections)
         self.state = Mutex(
             State(
-                resources: Resources(queuePair: queuePair, completions: completions, messages: messages),
+                resources: Resources(
+                    queuePair: queuePair, receiveQueue: receiveQueue, sendQueue: sendQueue, messages: messages),
                 protocolState: LinkState(role: role, identity: identity)))
         try queuePair.toInitialized(port: route.port)
         for slot in 0..<Sizes.receiveSlots { try Self.postReceive(slot, queuePair, messages) }
-        try completions.arm()
+        try receiveQueue.arm()
         let key = try loop.add(channel.descriptor, for: .readable) { [weak self] _ in self?.completionsCame(channel) }
         self.state.withLock { $0.loopKey = key }
     }
@@ -249,10 +255,14 @@ package final class RDMALink: Sendable {
     }
 
     func isFlushed(_ alertToken: UInt32) -> Bool {
-        self.state.withLock { state in
-            guard state.downReason == nil, let outgoing = state.outgoing[alertToken] else { return true }
-            return !outgoing.isDirty && outgoing.inFlight == 0
+        let (isFlushed, failure) = self.state.withLock { state -> (Bool, String?) in
+            guard state.downReason == nil else { return (true, nil) }
+            let failure = self.flush(&state)
+            guard let outgoing = state.outgoing[alertToken] else { return (true, failure) }
+            return (!outgoing.isDirty && outgoing.inFlight == 0, failure)
         }
+        if let failure { self.loop.execute { self.takeDown(failure) } }
+        return isFlushed
     }
 
     // MARK: The event loop's side
@@ -262,11 +272,11 @@ package final class RDMALink: Sendable {
         var failure: String?
         do {
             while try channel.nextEvent() != nil {}
-            try resources.completions.arm()
+            try resources.receiveQueue.arm()
             // After arming: what came before it does not ring.
             var count = 0
             repeat {
-                count = try resources.completions.poll { completion in
+                count = try resources.receiveQueue.poll { completion in
                     if let text = self.handle(completion, resources) { failure = failure ?? text }
                 }
             } while count > 0 && failure == nil
@@ -282,17 +292,7 @@ package final class RDMALink: Sendable {
         guard completion.status == .success else {
             return "the RDMA link failed: \(completion.status)"
         }
-        let isSend = completion.id < UInt64(Sizes.sendSlots)
-        if isSend {
-            self.state.withLock { state in
-                let slot = Int(completion.id)
-                state.freeSlots.append(slot)
-                guard let owner = state.slotOwners[slot].take() else { return }
-                state.outgoing[owner]?.inFlight -= 1
-            }
-            return nil
-        }
-        let slot = Int(completion.id) - Sizes.sendSlots
+        let slot = Int(completion.id)
         var bytes = self.messageMemory.read(
             min(Int(completion.byteCount), Sizes.receiveHeadByteCount),
             at: Self.receiveOffset + slot * Sizes.slotByteCount)
@@ -312,7 +312,7 @@ package final class RDMALink: Sendable {
         let head = messages.segment(
             at: Self.receiveOffset + slot * Sizes.slotByteCount, byteCount: Sizes.receiveHeadByteCount)
         let spill = messages.segment(at: Self.spillOffset, byteCount: Sizes.spillByteCount)
-        try queuePair.postReceive(id: UInt64(Sizes.sendSlots + slot), into: head, then: spill)
+        try queuePair.postReceive(id: UInt64(slot), into: head, then: spill)
     }
 
     private func received(_ bytes: [UInt8]) -> String? {
@@ -390,8 +390,15 @@ package final class RDMALink: Sendable {
         }
         guard isAsked else { return }
         let deadline = ContinuousClock.now.advanced(by: .seconds(1))
-        try? await self.wait(until: deadline) { $0.freeSlots.count == Sizes.sendSlots && $0.llcQueue.isEmpty }
+        while !self.hasSentAll, ContinuousClock.now < deadline { try? await Task.sleep(for: .microseconds(200)) }
         self.loop.execute { self.takeDown("we ended the link group") }
+    }
+
+    private var hasSentAll: Bool {
+        self.state.withLock { state in
+            guard state.downReason == nil, self.flush(&state) == nil else { return true }
+            return state.freeSlots.count == Sizes.sendSlots && state.llcQueue.isEmpty
+        }
     }
 
     // MARK: Is the peer there?
@@ -403,6 +410,7 @@ package final class RDMALink: Sendable {
     private func tick() {
         let (failure, isDown) = self.state.withLock { state -> (String?, Bool) in
             guard state.downReason == nil else { return (nil, true) }
+            if let failure = self.flush(&state) { return (failure, false) }
             if state.hasReceivedSinceTick {
                 state.hasReceivedSinceTick = false
                 return (nil, false)
