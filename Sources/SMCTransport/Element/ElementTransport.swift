@@ -58,7 +58,10 @@ package final class ElementTransport: Transport {
         let produced = self.produced.load(ordering: .relaxed)
         let room = CursorBounds.writable(
             consumer: self.own.consumer, produced: produced, ringByteCount: self.outgoing.ringByteCount)
-        guard let room else { throw self.violation("its consumer cursor lies outside of the ring") }
+        guard let room else {
+            throw self.isClosedHere.load(ordering: .acquiring)
+                ? .closedHere : self.violation("its consumer cursor lies outside of the ring")
+        }
         let count = min(room, bytes.count, Limits.bytesPerStore)
         guard count > 0 else { return 0 }
         // SAFETY: `count` bytes of the ring are free, as the checked cursor says.
@@ -105,7 +108,10 @@ package final class ElementTransport: Transport {
         let producer = self.own.producer  // After the state: what was published before it is seen.
         let waiting = CursorBounds.readable(
             producer: producer, consumed: consumed, ringByteCount: self.own.ringByteCount)
-        guard let waiting else { throw self.violation("its producer cursor lies outside of the ring") }
+        guard let waiting else {
+            throw self.isClosedHere.load(ordering: .acquiring)
+                ? .closedHere : self.violation("its producer cursor lies outside of the ring")
+        }
         guard waiting > 0 else {
             if state != 0 {
                 if state & Self.aborted != 0 { throw .abortedByPeer }
@@ -118,6 +124,8 @@ package final class ElementTransport: Transport {
         guard count > 0 else { return .bytes(0) }
         // SAFETY: `count` bytes of the ring are filled, as the checked cursor says.
         unsafe self.own.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: consumed)
+        // Closed meanwhile: the memory may have been given back under the copy.
+        guard !self.isClosedHere.load(ordering: .acquiring) else { throw .closedHere }
         self.consumed.store(consumed &+ UInt64(count), ordering: .releasing)
         self.medium.publishConsumer(consumed &+ UInt64(count), produced: producer)
         return .bytes(count)

@@ -61,7 +61,8 @@ package final class RDMALink: Sendable {
     }
 
     package let loop: EventLoop
-    package let route: RDMARoute
+    /// Our end, for CLC. Not the route itself: a removed device goes only when nobody holds it any more.
+    package let end: LinkEnd
     let state: Mutex<State>
     let transports = Mutex<[UInt32: ElementTransport]>([:])
     let mediums = Mutex<[UInt32: RDMAMedium]>([:])
@@ -78,11 +79,11 @@ package final class RDMALink: Sendable {
 
     /// Makes the queue pair and posts its receives.
     package init(
-        _ domain: ProtectionDomain, route: RDMARoute, loop: EventLoop, role: LinkState.Role, macAddress: MACAddress,
+        _ domain: ProtectionDomain, route: RDMARoute, loop: EventLoop, role: LinkState.Role,
         maxConnections: UInt8, callbacks: Callbacks
     ) throws {
         self.loop = loop
-        self.route = route
+        self.end = LinkEnd(route)
         self.callbacks = callbacks
         self.messageMemory = try Mapping(anonymousByteCount: Self.spillOffset + Sizes.spillByteCount)
         // SAFETY: the mapping is kept as long as the registration, whose owner it is.
@@ -100,7 +101,7 @@ package final class RDMALink: Sendable {
         self.queuePairNumber = queuePair.number
         self.initialPSN = UInt32.random(in: 0..<1 << 24)
         let identity = LinkState.Identity(
-            macAddress: macAddress, gid: SMCWire.GID(route.sourceGID), queuePairNumber: queuePair.number,
+            macAddress: self.end.macAddress, gid: self.end.gid, queuePairNumber: queuePair.number,
             linkUserID: .random(in: 1 ... .max), maxLinks: HandshakeConstants.maxLinks, maxConnections: maxConnections)
         self.state = Mutex(
             State(
@@ -121,7 +122,7 @@ package final class RDMALink: Sendable {
                 QueuePair.Peer(
                     number: peer.queuePairNumber, gid: SMCVerbs.GID(peer.gid), packetSequenceNumber: peer.initialPSN,
                     pathMTU: mtu.rawValue),
-                port: self.route.port, gidIndex: self.route.gidIndex,
+                port: self.end.port, gidIndex: self.end.gidIndex,
                 receiverNotReadyTimer: RDMALimits.receiverNotReadyTimer)
         }
     }
@@ -362,6 +363,11 @@ package final class RDMALink: Sendable {
         return failure
     }
 
+    /// Whether the link runs on this device.
+    func uses(_ device: DeviceContext) -> Bool {
+        self.state.withLock { $0.resources?.queuePair.domain.device === device }
+    }
+
     /// Ends the link: everything on it fails, and the verbs objects go.
     package func takeDown(_ reason: String) {
         let (resources, key) = self.state.withLock { state -> (Resources?, EventLoop.Key?) in
@@ -382,7 +388,7 @@ package final class RDMALink: Sendable {
     }
 
     /// Tells the peer that the group ends, and waits a moment until the message is out.
-    package func end() async {
+    package func endGroup() async {
         let isAsked = self.state.withLock { state in
             guard let message = state.protocolState.endRequested() else { return false }
             self.enqueue(message, &state)
