@@ -57,7 +57,7 @@ package enum Process {
         var arguments = unsafe ([path] + arguments).map { unsafe strdup($0) }
         unsafe arguments.append(nil)
         defer {
-            for unsafe argument in unsafe arguments { unsafe free(argument) }
+            unsafe arguments.forEach { unsafe free($0) }
         }
         var processID: pid_t = 0
         // SAFETY: the argument list ends with nil, and all of it lives for the call.
@@ -66,8 +66,8 @@ package enum Process {
         return processID
     }
 
-    /// The exit status of a child, or 128 and the signal's number; then it is no zombie any more. Nil as long as it runs.
-    /// 0 as well when somebody else has waited for it.
+    /// The exit status of a child, or 128 and the signal's number; then it is no zombie any more. Nil as long as it
+    /// runs. 0 as well when somebody else has waited for it.
     package static func exitStatus(_ processID: Int32) -> Int32? {
         var status: Int32 = 0
         // SAFETY: the status is ours.

@@ -9,8 +9,8 @@ struct StatusCommand: ParsableCommand {
         commandName: "status",
         abstract: "Show who shares memory with whom, and what every connection runs on.",
         discussion: """
-            Asks the system's hypervisor, else your own. It starts none: when nobody uses shared memory there is nothing to \
-            show.
+            Asks the system's hypervisor, else your own. It starts none: when nobody uses shared memory there is \
+            nothing to show.
 
             Exit codes: 0 shown, 6 there is no hypervisor.
             """)
@@ -53,7 +53,9 @@ extension HypervisorStatus {
             "pool", ["size", "blocks", "in use", "free", "coming back"],
             self.pools.map {
                 let used = $0.blockCount - $0.freeCount - $0.reclaimingCount
-                return [size($0.ringByteCount), "\($0.blockCount)", "\(used)", "\($0.freeCount)", "\($0.reclaimingCount)"]
+                return [
+                    size($0.ringByteCount), "\($0.blockCount)", "\(used)", "\($0.freeCount)", "\($0.reclaimingCount)",
+                ]
             })
         text += table(
             "VLANs", ["name", "partitions", "in use", "limit"],
@@ -75,7 +77,8 @@ extension HypervisorStatus {
             self.connections.map {
                 let report = $0.report
                 return [
-                    $0.partition, report.local, report.remote, report.path, report.vlan?.name ?? "-", report.reason ?? "-",
+                    $0.partition, report.local, report.remote, report.path, report.vlan?.name ?? "-",
+                    report.reason ?? "-",
                 ]
             })
         return text

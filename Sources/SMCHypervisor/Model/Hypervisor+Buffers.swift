@@ -8,7 +8,8 @@ extension Hypervisor {
         _ caller: CallerID, _ ringByteCount: Int, _ address: SMGID
     ) throws(Refused) -> ControlResponse {
         guard let (holder, vlan) = self.addresses[address], holder == caller else {
-            throw Refused(.notOwnAddress, "The address \(address) is not this session's own; use one that join returned.")
+            throw Refused(
+                .notOwnAddress, "The address \(address) is not this session's own; use one that join returned.")
         }
         let block = try self.pool.take(ringByteCount: ringByteCount, for: vlan, limit: self.limit(vlan))
         let id = SMBID(rawValue: self.newNumber())
@@ -36,7 +37,8 @@ extension Hypervisor {
         guard vlan == smb.vlan else {
             throw Refused(
                 .notOnCommonVLAN,
-                "The SMB belongs to VLAN \(smb.vlan), but the address \(peer) is on another; create it on a common one.")
+                "The SMB belongs to VLAN \(smb.vlan), but the address \(peer) is on another; create it on a common one."
+            )
         }
         let key = Pair.Key(owner.address, peer)
         let known = self.pairsByKey[key]
