@@ -5,7 +5,8 @@ internal import Glibc
 package struct SignalDescriptor: ~Copyable, Sendable {
     package let descriptor: OwnedDescriptor
 
-    /// Blocks SIGTERM and SIGINT, which become readable here, and SIGPIPE, SIGHUP and SIGIO, which are ignored from now on.
+    /// Blocks SIGTERM and SIGINT, which become readable here, and SIGPIPE, SIGHUP and SIGIO, which are ignored from now
+    /// on.
     ///
     /// Call it in the main thread before any other thread exists: each new thread inherits what is blocked.
     package static func terminationRequests() throws(SystemCallError) -> SignalDescriptor {
