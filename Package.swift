@@ -26,6 +26,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
@@ -44,7 +45,10 @@ let package = Package(
         .target(name: "SMCProtocol", dependencies: ["SMCWire"], swiftSettings: strict),
 
         // The system column: Linux, memory, verbs; no SMC messages.
-        .target(name: "SMCSystem", dependencies: ["CSMCShims"], swiftSettings: strict),
+        .target(
+            name: "SMCSystem",
+            dependencies: ["CSMCShims", .product(name: "HeapModule", package: "swift-collections")],
+            swiftSettings: strict),
         .target(name: "SMCMemory", dependencies: ["SMCSystem"], swiftSettings: strict),
         .target(name: "SMCVerbs", dependencies: ["SMCSystem", "CIBVerbs", "CRDMACM"], swiftSettings: strict),
 
@@ -80,12 +84,18 @@ let package = Package(
         // What tests share.
         .target(name: "SMCTesting", dependencies: ["SMCWire"], swiftSettings: strict),
 
+        // Programs that the lab of virtual machines runs; not products.
+        .executableTarget(
+            name: "verbs-probe", dependencies: ["SMCVerbs", "SMCSystem"], path: "Tests/Helpers/VerbsProbe",
+            swiftSettings: testing),
+
         .testTarget(name: "SMCWireTests", dependencies: ["SMCWire", "SMCTesting"], swiftSettings: testing),
         .testTarget(
             name: "SMCProtocolTests", dependencies: ["SMCProtocol", "SMCWire", "SMCTesting"], swiftSettings: testing),
         .testTarget(name: "SMCSystemTests", dependencies: ["SMCSystem"], swiftSettings: testing),
         .testTarget(
             name: "SMCMemoryTests", dependencies: ["SMCMemory", "SMCSystem", "SMCTesting"], swiftSettings: testing),
+        .testTarget(name: "SMCVerbsTests", dependencies: ["SMCVerbs"], swiftSettings: testing),
         .testTarget(
             name: "SMCHypervisorTests",
             dependencies: [

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CSMCShims.h"
 
+#include <sys/prctl.h>
 #include <time.h>
 
 int csmc_memfd_create(const char *name)
@@ -36,9 +37,19 @@ int csmc_open(const char *path, int flags, unsigned int mode)
     return open(path, flags, mode);
 }
 
+int csmc_poll_peer_closed(void)
+{
+    return POLLRDHUP;
+}
+
 int csmc_accept(int socket, struct sockaddr *address, socklen_t *length)
 {
     return accept4(socket, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+void csmc_name_this_thread(const char *name)
+{
+    prctl(PR_SET_NAME, name);
 }
 
 int csmc_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_ns, int shared)
@@ -115,6 +126,33 @@ ssize_t csmc_receive_with_descriptors(int socket, void *bytes, size_t count, int
 int csmc_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest)
 {
     return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
+}
+
+static volatile sig_atomic_t signal_descriptor = -1;
+
+static void signal_arrived(int signal)
+{
+    int saved = errno;
+    uint64_t one = 1;
+    ssize_t written = write((int)signal_descriptor, &one, sizeof one);
+    (void)written;
+    (void)signal;
+    errno = saved;
+}
+
+int csmc_signal_to_descriptor(int signal, int descriptor)
+{
+    struct sigaction action = {.sa_flags = SA_RESTART};
+    action.sa_handler = descriptor < 0 ? SIG_DFL : signal_arrived;
+    if (descriptor >= 0)
+        signal_descriptor = descriptor;
+    return sigaction(signal, &action, NULL);
+}
+
+int csmc_ignore_signal(int signal)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    return sigaction(signal, &action, NULL);
 }
 
 int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid)

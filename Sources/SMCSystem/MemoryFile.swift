@@ -110,6 +110,16 @@ package final class Mapping: @unchecked Sendable {
         withExtendedLifetime(self) { _ = unsafe memset($0.baseAddress, 0, $0.byteCount) }
     }
 
+    /// Lets the file go while the addresses stay valid: private pages of zeros take its place.
+    ///
+    /// For memory that is to be given back although somebody may still hold, and even use, this object.
+    package func detach() {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
+        // SAFETY: exactly the range of this mapping is replaced. Where the kernel has no memory for it, the old mapping
+        // stays, which is no worse than before.
+        _ = unsafe mmap(self.baseAddress, self.byteCount, PROT_READ | PROT_WRITE, flags, -1, 0)
+    }
+
     deinit {
         // SAFETY: the range is the mapping, and the last user of it is gone.
         _ = unsafe munmap(self.baseAddress, self.byteCount)

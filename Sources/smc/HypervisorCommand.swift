@@ -96,6 +96,12 @@ struct HypervisorCommand: ParsableCommand {
 struct ByteCount: ExpressibleByArgument {
     let value: Int
 
+    init(value: Int) {
+        self.value = value
+    }
+
+    var defaultValueDescription: String { "\(self.value)" }
+
     init?(argument: String) {
         let factors: [Character: Int] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
         let factor = argument.last.flatMap { factors[Character($0.uppercased())] }

@@ -55,8 +55,14 @@ int csmc_has_sealed_size(int descriptor);
 int csmc_fcntl_int(int descriptor, int command, int argument);
 int csmc_open(const char *path, int flags, unsigned int mode);
 
+/* POLLRDHUP is hidden too. */
+int csmc_poll_peer_closed(void);
+
 /* accept4 is hidden as well. The new descriptor is non-blocking and close-on-exec. */
 int csmc_accept(int socket, struct sockaddr *address, socklen_t *length);
+
+/* Names the calling thread for ps, top and debuggers (at most 15 bytes are kept). */
+void csmc_name_this_thread(const char *name);
 
 /* futex(2) has no wrapper in glibc. timeout_ns < 0: wait without limit. Returns 0 or -1 with errno. */
 int csmc_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_ns, int shared);
@@ -72,6 +78,10 @@ ssize_t csmc_receive_with_descriptors(int socket, void *bytes, size_t count, int
 
 /* Hidden behind _GNU_SOURCE: the spawned program gets no descriptor from `lowest` on. */
 int csmc_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest);
+
+/* From now on these signals make an eventfd readable; a handler must not be Swift. -1 gives them back their default. */
+int csmc_signal_to_descriptor(int signal, int descriptor);
+int csmc_ignore_signal(int signal);
 
 /* struct ucred exists only with _GNU_SOURCE. */
 int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid);

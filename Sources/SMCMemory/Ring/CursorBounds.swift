@@ -1,0 +1,20 @@
+/// What a cursor that a peer wrote can be at all. Cursors are monotonic byte counts.
+package enum CursorBounds {
+    /// Bytes that wait to be read, or nil when the producer cursor lies.
+    ///
+    /// - Parameter consumed: how far we have read; the cursor must be between it and one ring further on.
+    @inline(__always)
+    package static func readable(producer: UInt64, consumed: UInt64, ringByteCount: Int) -> Int? {
+        let count = producer &- consumed
+        return count <= UInt64(ringByteCount) ? Int(count) : nil
+    }
+
+    /// Bytes that may be written, or nil when the consumer cursor lies.
+    ///
+    /// - Parameter produced: how far we have written; the cursor must be between one ring before it and it.
+    @inline(__always)
+    package static func writable(consumer: UInt64, produced: UInt64, ringByteCount: Int) -> Int? {
+        let unread = produced &- consumer
+        return unread <= UInt64(ringByteCount) ? ringByteCount - Int(unread) : nil
+    }
+}

@@ -1,0 +1,81 @@
+internal import CSMCShims
+internal import Glibc
+internal import Synchronization
+
+/// A 32-bit word of this process that threads can sleep on (futex(2)).
+@safe
+package final class FutexWord: @unchecked Sendable {
+    // Sendable: the word is only ever touched by atomic operations.
+    private let word: UnsafeMutablePointer<Atomic<UInt32>>
+
+    package init(_ value: UInt32 = 0) {
+        unsafe self.word = .allocate(capacity: 1)
+        unsafe self.word.initialize(to: Atomic(value))
+    }
+
+    deinit {
+        // SAFETY: allocated and initialised in init, and nobody holds a reference any more.
+        unsafe self.word.deinitialize(count: 1)
+        unsafe self.word.deallocate()
+    }
+
+    package var value: UInt32 {
+        unsafe self.word.pointee.load(ordering: .acquiring)
+    }
+
+    package func add(_ count: UInt32) {
+        _ = unsafe self.word.pointee.wrappingAdd(count, ordering: .acquiringAndReleasing)
+    }
+
+    /// Takes one off unless the word is 0; tells whether it did.
+    package func takeOne() -> Bool {
+        var seen = self.value
+        while seen > 0 {
+            let (exchanged, original) = unsafe self.word.pointee.compareExchange(
+                expected: seen, desired: seen - 1, ordering: .acquiringAndReleasing)
+            if exchanged { return true }
+            seen = original
+        }
+        return false
+    }
+
+    /// Sleeps while the word has this value, until woken or the time is over. May return early.
+    package func wait(whileEqual value: UInt32, timeout: Duration?) {
+        var nanoseconds: Int64 = -1
+        if let timeout {
+            let (seconds, attoseconds) = timeout.components
+            nanoseconds = max(0, min(seconds, 1_000_000) * 1_000_000_000 + attoseconds / 1_000_000_000)
+        }
+        // SAFETY: an Atomic<UInt32> is stored as its UInt32, and the word lives as long as this object.
+        _ = unsafe csmc_futex_wait(UnsafePointer<UInt32>(OpaquePointer(self.word)), value, nanoseconds, 0)
+    }
+
+    package func wake(_ count: Int32) {
+        _ = unsafe csmc_futex_wake(UnsafePointer<UInt32>(OpaquePointer(self.word)), count, 0)
+    }
+}
+
+/// Hints for the processor and the scheduler while spinning.
+package enum Processor {
+    /// Tells the core that this is a spin loop.
+    @inline(__always)
+    package static func pause() {
+        csmc_pause()
+    }
+
+    /// Lets another runnable thread have the core.
+    package static func yield() {
+        sched_yield()
+    }
+
+    /// What this host calls itself.
+    package static let hostName: String = {
+        var name = [CChar](repeating: 0, count: 256)
+        // SAFETY: the buffer is ours; its last byte stays zero.
+        guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }()
+
+    /// Cores that are online.
+    package static let count = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+}

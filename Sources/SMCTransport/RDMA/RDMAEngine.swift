@@ -1,0 +1,217 @@
+package import SMCProtocol
+package import SMCSystem
+package import SMCVerbs
+package import SMCWire
+internal import Synchronization
+
+/// What a program has open for RDMA: devices, link groups, and the way to each peer.
+package final class RDMAEngine: Sendable {
+    private let loop: EventLoop
+    /// Verbs calls block in the kernel; they run here.
+    private let worker = Worker(name: "smc-verbs")
+    private let ringByteCount: Int
+    /// Two random bytes of our peer ID.
+    private let instance = UInt16.random(in: 1 ... .max)
+
+    private struct State {
+        var groups: [LinkGroup] = []
+        /// Devices whose events are watched, by name.
+        var watched: [String: Watched] = [:]
+        var firstContacts: [RemoteHost: AsyncGate] = [:]
+        var isClosed = false
+    }
+    private struct Watched {
+        weak var device: DeviceContext?
+        var keys: [EventLoop.Key]
+    }
+    private let state = Mutex(State())
+
+    package init(loop: EventLoop, ringByteCount: Int) {
+        self.loop = loop
+        self.ringByteCount = ringByteCount
+    }
+
+    /// Our name on a route.
+    package func peerID(on route: RDMARoute?) -> PeerID {
+        PeerID(instance: self.instance, macAddress: Self.macAddress(of: route))
+    }
+
+    package static func macAddress(of route: RDMARoute?) -> MACAddress {
+        route?.hardwareAddress.flatMap { MACAddress(bytes: $0) } ?? .zero
+    }
+
+    /// The way to a peer by RDMA.
+    ///
+    /// - Parameter source: nil before the TCP connection exists.
+    package func route(
+        from source: SocketAddress?, to destination: SocketAddress
+    ) async throws(FallbackReason) -> RDMARoute {
+        let route = try await self.worker.run { () throws(FallbackReason) in
+            do throws(VerbsError) {
+                return try RDMARoute.resolve(
+                    from: source?.unmapped.bytes, to: destination.unmapped.bytes, timeout: RDMALimits.resolveTimeout)
+            } catch {
+                switch error.reason {
+                case .noDevice: throw FallbackReason(.noDevice, "this host has no RDMA device")
+                default: throw FallbackReason(.noRoute, "no RDMA route to \(destination): \(error)")
+                }
+            }
+        }
+        self.watch(route.device)
+        return route
+    }
+
+    // MARK: Link groups
+
+    /// The group in which we are the server for this peer, if it has room.
+    package func serverGroup(for peer: RemoteHost) -> LinkGroup? {
+        self.state.withLock { state in
+            state.groups.first { $0.role == .server && $0.peer == peer && $0.hasRoom }
+        }
+    }
+
+    /// One first contact with a peer at a time, so that whoever comes second finds the group that the first one made.
+    package func firstContactGate(for peer: RemoteHost) -> AsyncGate {
+        self.state.withLock { state in
+            if let gate = state.firstContacts[peer] { return gate }
+            state.firstContacts = state.firstContacts.filter { !$0.value.isIdle }
+            let gate = AsyncGate()
+            state.firstContacts[peer] = gate
+            return gate
+        }
+    }
+
+    /// The group in which we are the client, by the link's other end that the Accept names (PROTOCOL 2.9).
+    package func clientGroup(peerGID: SMCWire.GID, queuePairNumber: UInt32) -> LinkGroup? {
+        self.state.withLock { state in
+            state.groups.first { group in
+                group.role == .client && group.peer.gid == peerGID
+                    && group.remoteQueuePairNumber == queuePairNumber && group.link.isActive
+            }
+        }
+    }
+
+    /// Makes a group with its first link, whose queue pair is in INIT with receives posted.
+    ///
+    /// It is not found by others until ``add(_:)``.
+    /// - Parameter remoteQueuePairNumber: of the link's other end; a server does not know it yet.
+    package func makeGroup(
+        role: LinkState.Role, peer: RemoteHost, route: RDMARoute, maxConnections: UInt8,
+        remoteQueuePairNumber: UInt32? = nil
+    ) async throws(FallbackReason) -> LinkGroup {
+        let callbacks = RDMALink.Callbacks { [weak self] link, _ in self?.wentDown(link) }
+        let (loop, ringByteCount, worker) = (self.loop, self.ringByteCount, self.worker)
+        return try await self.worker.run { () throws(FallbackReason) in
+            do {
+                let domain = try ProtectionDomain(route.device)
+                let link = try RDMALink(
+                    domain, route: route, loop: loop, role: role, macAddress: Self.macAddress(of: route),
+                    maxConnections: maxConnections, callbacks: callbacks)
+                return LinkGroup(
+                    role: role, peer: peer, link: link, domain: domain, worker: worker, ringByteCount: ringByteCount,
+                    maxConnections: Int(maxConnections), remoteQueuePairNumber: remoteQueuePairNumber)
+            } catch {
+                throw FallbackReason(.registrationFailed, "cannot make a queue pair on \(route.device.name): \(error)")
+            }
+        }
+    }
+
+    /// Runs a call that moves a queue pair, which may block in the kernel.
+    package func onWorker(_ body: @escaping @Sendable () throws -> Void) async throws(FallbackReason) {
+        try await self.worker.run { () throws(FallbackReason) in
+            do {
+                try body()
+            } catch {
+                throw FallbackReason(.linkFailed, "\(error)")
+            }
+        }
+    }
+
+    /// From now on later connections may use the group.
+    package func add(_ group: LinkGroup) {
+        self.state.withLock { $0.groups.append(group) }
+    }
+
+    /// Ends a group that is of no use.
+    package func drop(_ group: LinkGroup, _ reason: String) {
+        self.loop.execute { group.link.takeDown(reason) }
+    }
+
+    private func wentDown(_ link: RDMALink) {
+        let gone = self.state.withLock { state in
+            let gone = state.groups.filter { $0.link === link }
+            state.groups.removeAll { $0.link === link }
+            return gone
+        }
+        for group in gone { group.wentDown() }
+    }
+
+    /// Ends all groups in order: peers are told.
+    package func close() async {
+        let groups = self.state.withLock { state in
+            state.isClosed = true
+            return state.groups
+        }
+        for group in groups { await group.link.end() }
+        let keys = self.state.withLock { state in
+            let keys = state.watched.values.flatMap(\.keys)
+            state.watched.removeAll()
+            return keys
+        }
+        for key in keys { self.loop.remove(key) }
+    }
+
+    // MARK: Devices
+
+    private func watch(_ device: DeviceContext) {
+        let isWatched = self.state.withLock { $0.watched[device.name]?.device === device }
+        guard !isWatched else { return }
+        var keys: [EventLoop.Key] = []
+        for descriptor in [device.managementDescriptor, device.asyncDescriptor] {
+            let key = try? self.loop.add(descriptor, for: .readable) { [weak self, weak device] _ in
+                guard let device else { return }
+                self?.eventsCame(device)
+            }
+            if let key { keys.append(key) }
+        }
+        let added = keys
+        let old = self.state.withLock { state in
+            let old = state.watched[device.name]?.keys ?? []
+            state.watched[device.name] = Watched(device: device, keys: added)
+            return old
+        }
+        for key in old { self.loop.remove(key) }
+    }
+
+    private func eventsCame(_ device: DeviceContext) {
+        while let event = try? device.nextEvent() {
+            switch event {
+            case .removed, .deviceFatal: self.lost(device)
+            case .addressChanged, .portError, .portActive, .queuePairFatal, .other:
+                break  // A link that suffers from it fails by itself.
+            }
+        }
+    }
+
+    /// The kernel waits until nobody uses a removed device: everything on it goes now.
+    private func lost(_ device: DeviceContext) {
+        let keys = self.state.withLock { $0.watched.removeValue(forKey: device.name)?.keys ?? [] }
+        for key in keys { self.loop.remove(key) }
+        let groups = self.state.withLock { state in state.groups.filter { $0.link.route.device === device } }
+        for group in groups { group.link.takeDown("the RDMA device \(device.name) was removed") }
+    }
+}
+
+extension SMCWire.GID {
+    /// The same address in the words of this protocol.
+    init(_ gid: SMCVerbs.GID) {
+        self.init(rawValue: UInt128(gid.high) << 64 | UInt128(gid.low))
+    }
+}
+
+extension SMCVerbs.GID {
+    /// The same address in the words of verbs.
+    init(_ gid: SMCWire.GID) {
+        self.init(high: UInt64(truncatingIfNeeded: gid.rawValue >> 64), low: UInt64(truncatingIfNeeded: gid.rawValue))
+    }
+}

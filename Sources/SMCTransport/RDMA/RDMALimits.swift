@@ -1,0 +1,17 @@
+/// Times and sizes of the remote medium.
+package enum RDMALimits {
+    /// 4.096 µs * 2^16 = 0.27 s between the attempts of a packet...
+    package static let timeoutExponent: UInt8 = 16
+    /// ...and six of them: a dead peer is known after about 2 s. (7 would be for ever.)
+    package static let retryCount: UInt8 = 6
+    /// A sender waits 0.64 ms when the receiver has no receive posted.
+    package static let receiverNotReadyTimer: UInt8 = 12
+    /// An idle link is tested this often; silence for a second interval takes it down.
+    package static let testLinkInterval: Duration = .seconds(3)
+    /// How long an LLC request may stay unanswered while a connection is set up.
+    package static let llcTimeout: Duration = .seconds(5)
+    /// How long librdmacm may look for the way to the peer.
+    package static let resolveTimeout: Duration = .seconds(2)
+    /// Elements in one RMB.
+    package static let elementsPerBuffer = 16
+}
