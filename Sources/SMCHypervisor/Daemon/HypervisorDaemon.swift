@@ -35,8 +35,8 @@ package final class HypervisorDaemon: Sendable {
                 throw Self.alreadyRunning
             }
             if configuration.handlesSignals {
-                let signals = try SignalDescriptor.terminationRequests()
-                try self.serve(isPrivate: isPrivate, signals: signals.descriptor.rawValue)
+                let signals = try TerminationSignals.install()
+                try self.serve(isPrivate: isPrivate, signals: signals.descriptor)
                 _ = consume signals
             } else {
                 try self.serve(isPrivate: isPrivate, signals: nil)
