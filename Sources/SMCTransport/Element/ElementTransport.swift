@@ -79,17 +79,18 @@ package final class ElementTransport: Transport {
             ringByteCount: self.outgoing.ringByteCount)
         guard room == 0, self.own.armConsumer(ifStill: seen) else { return nil }
         // Looked at after arming: whoever sets these wakes us afterwards.
-        guard self.own.state == 0 || !self.isPeerClosed, !self.hasTrouble.load(ordering: .acquiring) else { return nil }
+        guard self.own.state == 0 || !self.isClosedByPeer, !self.hasTrouble.load(ordering: .acquiring) else { return nil }
         return ticket
     }
 
     private func checkSending() throws(TransportError) {
         guard !self.isSendingOver.load(ordering: .relaxed) else { throw .closedHere }
-        if self.isPeerClosed { throw self.own.state & Self.aborted != 0 ? .abortedByPeer : .closedByPeer }
+        if self.isClosedByPeer { throw self.own.state & Self.aborted != 0 ? .abortedByPeer : .closedByPeer }
         if self.hasTrouble.load(ordering: .acquiring) { try self.throwTrouble() }
     }
 
-    private var isPeerClosed: Bool { self.own.state & (Self.closed | Self.aborted) != 0 }
+    /// The peer has closed or aborted its end.
+    package var isClosedByPeer: Bool { self.own.state & (Self.closed | Self.aborted) != 0 }
     private static let closed = UInt32(ConnectionStateFlags.closed.rawValue)
     private static let aborted = UInt32(ConnectionStateFlags.abnormalClose.rawValue)
 
