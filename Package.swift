@@ -102,7 +102,10 @@ let package = Package(
         .testTarget(name: "SMCVerbsTests", dependencies: ["SMCVerbs"], swiftSettings: testing),
         .testTarget(
             name: "SMCHypervisorTests",
-            dependencies: ["SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem", "SMCMemory", "SMCTesting"],
+            dependencies: [
+                "SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem", "SMCMemory", "SMCTesting",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: testing),
         .testTarget(
             name: "SMCTransportTests",
@@ -111,7 +114,9 @@ let package = Package(
                 "SMCMemory", "SMCTesting",
             ],
             swiftSettings: testing),
-        .testTarget(name: "IntegrationTests", dependencies: ["smc"], swiftSettings: testing),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["smc", "SMCControl", "SMCSystem", "SMCWire"],
+            swiftSettings: testing),
         .testTarget(name: "TidyTests", swiftSettings: testing),
     ],
     swiftLanguageModes: [.v6]

@@ -128,6 +128,33 @@ int csmc_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest)
     return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
 }
 
+static volatile sig_atomic_t signal_descriptor = -1;
+
+static void signal_arrived(int signal)
+{
+    int saved = errno;
+    uint64_t one = 1;
+    ssize_t written = write((int)signal_descriptor, &one, sizeof one);
+    (void)written;
+    (void)signal;
+    errno = saved;
+}
+
+int csmc_signal_to_descriptor(int signal, int descriptor)
+{
+    struct sigaction action = {.sa_flags = SA_RESTART};
+    action.sa_handler = descriptor < 0 ? SIG_DFL : signal_arrived;
+    if (descriptor >= 0)
+        signal_descriptor = descriptor;
+    return sigaction(signal, &action, NULL);
+}
+
+int csmc_ignore_signal(int signal)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    return sigaction(signal, &action, NULL);
+}
+
 int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid)
 {
     struct ucred credentials;

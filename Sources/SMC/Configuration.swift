@@ -29,7 +29,7 @@ public struct Configuration: Hashable, Sendable {
     /// Bytes that may be on their way to us over shared memory: a power of two, 16 KiB or more.
     public var sharedMemoryRingByteCount = 262_144
     /// As above, over RDMA.
-    public var rdmaRingByteCount = 131_072
+    public var rdmaRingByteCount = 262_144
     /// How long setting a connection up may take.
     public var handshakeTimeout: Duration = .seconds(10)
     /// How long a listener waits for a client's first bytes before the program may speak first.

@@ -24,6 +24,10 @@ public final class Connection: Sendable {
     /// What the peer calls its host, if it said so.
     public var peerHostName: String? { self.stream.peerHostName }
 
+    /// The peer has closed or aborted its end: nothing that is sent would be read. Over TCP this is not known before
+    /// sending fails.
+    public var isClosedByPeer: Bool { self.stream.isClosedByPeer }
+
     // MARK: Sending
 
     /// Sends all bytes; returns when they are on their way and the memory may be used again.

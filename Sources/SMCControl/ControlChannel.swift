@@ -14,8 +14,8 @@ struct ControlChannel: ~Copyable, Sendable {
     private var lastRequestID: UInt32 = 0
     /// Why every further call fails.
     private var failure: ControlError?
-    /// The request that timed out: its answer is waited for before another request is made, so that the hypervisor never
-    /// has two of ours.
+    /// The request that timed out: its answer is waited for before another request is made, so that the hypervisor
+    /// never has two of ours.
     private var abandoned: (requestID: UInt32, request: ControlRequest)?
     /// Requests that take back what late answers gave.
     private var compensations: [ControlRequest] = []

@@ -43,7 +43,7 @@ package struct AcceptedSMB: ~Copyable, Sendable {
         self.signal = signal
     }
 
-    /// Takes the signal grant out, when file and token have been used.
+    /// Takes it apart.
     package consuming func takeSignal() -> SignalGrant {
         self.signal
     }
@@ -56,14 +56,17 @@ package struct SignalGrant: ~Copyable, Sendable {
     package let pair: UInt64
     /// Index of the SMB's bit in the array that leads from the SMB's peer to its owner.
     package let bit: Int
-    /// The pair's descriptors: there the first time that this session gets a grant for `pair`, and only then. Keep them
-    /// until the last SMB between the pair is unbound; after that the hypervisor forgets the pair.
+    /// Whether ``newPair`` is there.
+    package let hasNewPair: Bool
+    /// The pair's descriptors: there when this session has no other grant for `pair`, and only then. Keep them
+    /// until your last grant for the pair ends (you unbind or destroy its SMB); the next one brings them again.
     package let newPair: PairResources?
 
     init(record: SignalRecord, newPair: consuming PairResources?) {
         self.token = record.token
         self.pair = record.pair
         self.bit = record.bit
+        self.hasNewPair = record.hasNewPair
         self.newPair = newPair
     }
 

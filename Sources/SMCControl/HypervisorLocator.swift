@@ -52,7 +52,7 @@ extension HypervisorLocator.Automatic {
             if let session = Self.trial(Self.socketPath(in: directory), timeout, &tried) { return session }
         }
         guard self.startsHypervisor else {
-            throw .unavailable("no hypervisor runs, and starting one is switched off: \(tried.joined(separator: "; "))")
+            throw .unavailable("no hypervisor runs, and none shall be started: \(tried.joined(separator: "; "))")
         }
         for directory in directories {
             do throws(ControlError) {
@@ -103,8 +103,8 @@ extension HypervisorLocator.Automatic {
     private func start(in directory: String, _ timeout: Duration) throws(ControlError) -> HypervisorSession {
         let path = Self.socketPath(in: directory)
         let deadline = ContinuousClock.now.advanced(by: self.startTimeout)
-        // Only the holder of this lock starts one. It is a courtesy to the machine: if two were started all the same, the
-        // hypervisor's own lock would end one of them.
+        // Only the holder of this lock starts one. It is a courtesy to the machine: if two were started all the same,
+        // the hypervisor's own lock would end one of them.
         var lock: FileLock?
         var isStarted = false
         var tried: [String] = []
@@ -128,9 +128,9 @@ extension HypervisorLocator.Automatic {
                 + "(run `smc hypervisor --socket \(path)` to see why): \(tried.joined(separator: "; "))")
     }
 
-    /// Starts `smc hypervisor --detach`, which starts the daemon as a process of its own and ends at once. So the daemon is
-    /// never a child of this program: it cannot become its zombie, and no handler of SIGCHLD ever hears of it. (Forking
-    /// twice ourselves is no choice: after fork, a program with threads may hardly call anything.)
+    /// Starts `smc hypervisor --detach`, which starts the daemon as a process of its own and ends at once. So the
+    /// daemon is never a child of this program: it cannot become its zombie, and no handler of SIGCHLD ever hears of
+    /// it. (Forking twice ourselves is no choice: after fork, a program with threads may hardly call anything.)
     private func spawn(_ socketPath: String, _ deadline: ContinuousClock.Instant) throws(ControlError) {
         let executable = try self.executable()
         let arguments = [

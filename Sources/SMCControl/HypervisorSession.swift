@@ -40,7 +40,7 @@ package final class HypervisorSession: Sendable {
     ) throws(ControlError) -> HypervisorSession {
         let session: HypervisorSession
         do throws(SystemCallError) {
-            let socket = try UnixSocket.connect(path: socketPath)
+            let socket = try Self.connectedSocket(socketPath, timeout)
             let credentials = try socket.peerCredentials()
             let identity = PeerIdentity(processID: credentials.processID, userID: credentials.userID)
             session = HypervisorSession(socket, hypervisor: identity, timeout: timeout)
@@ -53,6 +53,19 @@ package final class HypervisorSession: Sendable {
         }
         try session.perform(.hello)
         return session
+    }
+
+    /// The hypervisor's queue of connections may be full for a moment; then the kernel says "try again".
+    private static func connectedSocket(_ path: String, _ timeout: Duration) throws(SystemCallError) -> UnixSocket {
+        let deadline = ContinuousClock.now.advanced(by: timeout)
+        while true {
+            do throws(SystemCallError) {
+                return try UnixSocket.connect(path: path)
+            } catch {
+                guard error.errno == Errno.tryAgain, ContinuousClock.now < deadline else { throw error }
+                Process.sleep(milliseconds: 1)
+            }
+        }
     }
 
     /// Becomes a partition (A24, A38, A39).

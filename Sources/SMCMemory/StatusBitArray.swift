@@ -21,7 +21,8 @@ package final class StatusBitArray: Sendable {
     package static func create(in mapping: Mapping) -> StatusBitArray? {
         guard mapping.byteCount >= Layout.byteCount else { return nil }
         let array = StatusBitArray(mapping)
-        unsafe array.word(at: Layout.magicOffset).pointee.store(Layout.magic, ordering: .releasing)
+        // SAFETY: the offset is that of the layout.
+        unsafe array.withWord(at: Layout.magicOffset) { $0.store(Layout.magic, ordering: .releasing) }
         return array
     }
 
@@ -31,15 +32,20 @@ package final class StatusBitArray: Sendable {
     package static func open(_ mapping: Mapping) -> StatusBitArray? {
         guard mapping.byteCount >= Layout.byteCount else { return nil }
         let array = StatusBitArray(mapping)
-        let magic = unsafe array.word(at: Layout.magicOffset).pointee.load(ordering: .acquiring)
+        // SAFETY: the offset is that of the layout.
+        let magic = unsafe array.withWord(at: Layout.magicOffset) { $0.load(ordering: .acquiring) }
         return magic == Layout.magic ? array : nil
     }
 
-    /// An 8-byte word of the page.
-    /// - Safety: `offset` is a multiple of 8 below the page's size; the result lives as long as `self`.
+    /// Runs `body` with an 8-byte word of the page.
+    /// - Safety: `offset` is a multiple of 8 below the page's size.
     @unsafe
-    private func word(at offset: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        unsafe (self.mapping.baseAddress + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
+    private func withWord<Result>(at offset: Int, _ body: (borrowing Atomic<UInt64>) -> Result) -> Result {
+        // SAFETY: the page is aligned and as long as the caller promises; the mapping is kept until after the access,
+        // because its address alone would not keep it.
+        withExtendedLifetime(self.mapping) {
+            unsafe body(($0.baseAddress + offset).assumingMemoryBound(to: Atomic<UInt64>.self).pointee)
+        }
     }
 
     /// Says that there is something to look at in the SMB with this bit.
@@ -51,9 +57,9 @@ package final class StatusBitArray: Sendable {
         guard bit >= 0, bit < Layout.bitCount else { return false }
         let mask: UInt64 = 1 << UInt64(bit % 64)
         // SAFETY: the bit was checked, so the word is in the page; atomics tolerate a racing counterpart.
-        let cell = unsafe self.word(at: Layout.bitsOffset + bit / 64 * 8)
-        let before = unsafe cell.pointee.bitwiseOr(mask, ordering: .acquiringAndReleasing).oldValue
-        return before & mask == 0
+        return unsafe self.withWord(at: Layout.bitsOffset + bit / 64 * 8) {
+            $0.bitwiseOr(mask, ordering: .acquiringAndReleasing).oldValue & mask == 0
+        }
     }
 
     /// Takes all bits that are set, lowest first, and clears them.
@@ -63,9 +69,9 @@ package final class StatusBitArray: Sendable {
     package func takeAll(_ body: (Int) -> Void) {
         for index in 0..<Layout.wordCount {
             // SAFETY: the index is below the number of words; atomics tolerate a racing counterpart.
-            let cell = unsafe self.word(at: Layout.bitsOffset + index * 8)
-            guard unsafe cell.pointee.load(ordering: .relaxed) != 0 else { continue }
-            var bits = unsafe cell.pointee.exchange(0, ordering: .acquiringAndReleasing)
+            var bits = unsafe self.withWord(at: Layout.bitsOffset + index * 8) {
+                $0.load(ordering: .relaxed) == 0 ? 0 : $0.exchange(0, ordering: .acquiringAndReleasing)
+            }
             while bits != 0 {
                 body(index * 64 + bits.trailingZeroBitCount)
                 bits &= bits - 1
@@ -78,7 +84,7 @@ package final class StatusBitArray: Sendable {
     /// SYNC(counterpart-gone): pairs with ``markCounterpartGone()``.
     package var isCounterpartGone: Bool {
         // SAFETY: the offset is that of the layout.
-        unsafe self.word(at: Layout.stateOffset).pointee.load(ordering: .acquiring) != Layout.live
+        unsafe self.withWord(at: Layout.stateOffset) { $0.load(ordering: .acquiring) } != Layout.live
     }
 
     /// Says so. Only the hypervisor does, and it signals the event descriptor after.
@@ -86,6 +92,6 @@ package final class StatusBitArray: Sendable {
     /// SYNC(counterpart-gone): pairs with ``isCounterpartGone``.
     package func markCounterpartGone() {
         // SAFETY: the offset is that of the layout.
-        unsafe self.word(at: Layout.stateOffset).pointee.store(Layout.counterpartGone, ordering: .releasing)
+        unsafe self.withWord(at: Layout.stateOffset) { $0.store(Layout.counterpartGone, ordering: .releasing) }
     }
 }

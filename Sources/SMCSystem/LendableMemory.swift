@@ -3,9 +3,9 @@ internal import Glibc
 
 /// A memory file that is lent to other processes, and of which the kernel says whether anybody still has it.
 ///
-/// Each loan is an open file of its own. A write lease (fcntl(2), F_SETLEASE) is granted only while no open file but ours
-/// exists, and a mapping keeps its open file alive; so a lease proves that no process has a descriptor or a mapping left,
-/// whatever it told us, even if it passed them on or made others of them.
+/// Each loan is an open file of its own. A write lease (fcntl(2), F_SETLEASE) is granted only while no open file but
+/// ours exists, and a mapping keeps its open file alive; so a lease proves that no process has a descriptor or a
+/// mapping left, whatever it told us, even if it passed them on or made others of them.
 package struct LendableMemory: ~Copyable, Sendable {
     // Hidden behind _GNU_SOURCE in the module that Swift imports; part of Linux's ABI.
     private static let setLease: Int32 = 1024

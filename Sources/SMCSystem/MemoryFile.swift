@@ -106,8 +106,8 @@ package final class Mapping: @unchecked Sendable {
 
     /// Overwrites all bytes with zero.
     package func zero() {
-        // SAFETY: the range is the mapping.
-        unsafe memset(self.baseAddress, 0, self.byteCount)
+        // SAFETY: the range is the mapping, which must not end with the caller's last use of it while memset runs.
+        withExtendedLifetime(self) { _ = unsafe memset($0.baseAddress, 0, $0.byteCount) }
     }
 
     /// Lets the file go while the addresses stay valid: private pages of zeros take its place.

@@ -66,8 +66,8 @@ package enum Process {
         return processID
     }
 
-    /// The exit status of a child, or 128 and the signal's number; then it is no zombie any more. Nil as long as it runs.
-    /// 0 as well when somebody else has waited for it.
+    /// The exit status of a child, or 128 and the signal's number; then it is no zombie any more. Nil as long as it
+    /// runs. 0 as well when somebody else has waited for it.
     package static func exitStatus(_ processID: Int32) -> Int32? {
         var status: Int32 = 0
         // SAFETY: the status is ours.

@@ -16,8 +16,7 @@ package struct SystemCallError: Error, Hashable, Sendable {
 
 extension SystemCallError: CustomStringConvertible {
     package var description: String {
-        // SAFETY: strerror returns a NUL-terminated string that is copied before any other call can change it.
-        unsafe "\(self.call): \(String(cString: strerror(self.errno)))"
+        "\(self.call): \(errnoText(self.errno))"
     }
 }
 

@@ -163,12 +163,12 @@ package final class TCPSocket: Sendable {
         _ = shutdown(self.descriptor, Int32(SHUT_RDWR))
     }
 
-    /// Makes the close that follows a reset, so that the peer cannot take it for an orderly end.
-    package func resetOnClose() {
-        var value = linger(l_onoff: 1, l_linger: 0)
-        // SAFETY: the struct is ours.
-        _ = unsafe setsockopt(
-            self.descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+    /// Ends both directions with a reset, at once, so that the peer cannot take it for an orderly end.
+    package func reset() {
+        var nowhere = sockaddr()
+        nowhere.sa_family = sa_family_t(AF_UNSPEC)
+        // SAFETY: the struct is ours. connect(2) to AF_UNSPEC dissolves the association, which TCP does with a reset.
+        _ = unsafe Glibc.connect(self.descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
     }
 
     /// Whether the peer has said that it sends no more (or the connection is broken).

@@ -17,7 +17,7 @@ package struct PartitionConfiguration: Sendable {
     /// Bytes of the ring that each connection receives into, over shared memory: a power of two, 16 KiB or more.
     package var sharedMemoryRingByteCount = 262_144
     /// As above, over RDMA.
-    package var rdmaRingByteCount = 131_072
+    package var rdmaRingByteCount = 262_144
     /// How long setting a connection up may take, from the first byte of TCP on.
     package var handshakeTimeout: Duration = .seconds(10)
     /// How long a listener waits for a client's first bytes before it takes it for a plain TCP client that waits for the

@@ -17,6 +17,11 @@ package final class PartitionRuntime: Sendable {
     private let instance = UInt32.random(in: 1 ... .max)
     private let nextReport = Atomic<UInt64>(1)
     private let hostName = HostName(Processor.hostName)
+    private struct WeakConnection {
+        weak var connection: StreamConnection?
+    }
+    /// Connections that nobody has closed, by the number under which the hypervisor knows them.
+    private let connections = Mutex<[UInt64: WeakConnection]>([:])
 
     package init(configuration: PartitionConfiguration) throws(SystemCallError) {
         self.configuration = configuration
@@ -29,6 +34,7 @@ package final class PartitionRuntime: Sendable {
 
     /// Leaves the hypervisor and ends all link groups. Connections that are still open fail.
     package func close() async {
+        for connection in self.connections.withLock({ $0.values.compactMap(\.connection) }) { connection.abort() }
         await self.rdma.close()
         self.sharedMemory.leave()
         self.loop.stop()
@@ -65,13 +71,12 @@ package final class PartitionRuntime: Sendable {
         case .success(let found): foundRoute = found
         case .failure(let reason): record.refuse(.rdma, reason)
         }
-        let rdma = foundRoute.map { route in
-            LocalOffer.RDMA(
-                gid: SMCWire.GID(route.sourceGID), macAddress: RDMAEngine.macAddress(of: route),
-                userEIDs: self.configuration.userEIDs)
+        let end = foundRoute.map { LinkEnd($0) }
+        let rdma = end.map { end in
+            LocalOffer.RDMA(gid: end.gid, macAddress: end.macAddress, userEIDs: self.configuration.userEIDs)
         }
         let offer = LocalOffer(
-            peerID: self.rdma.peerID(on: foundRoute), instance: self.instance, hostName: self.hostName,
+            peerID: self.rdma.peerID(on: end), instance: self.instance, hostName: self.hostName,
             sharedMemory: sharedMemory, rdma: rdma, record: record)
         return Gathered(offer: offer, route: foundRoute)
     }
@@ -137,7 +142,9 @@ package final class PartitionRuntime: Sendable {
             peerHostName: peerHostName, flushTimeout: self.configuration.flushTimeout
         ) { [weak self] in
             self?.sharedMemory.reportClosed(identifier)
+            _ = self?.connections.withLock { $0.removeValue(forKey: identifier) }
         }
+        self.connections.withLock { $0[identifier] = WeakConnection(connection: connection) }
         return connection
     }
 

@@ -52,6 +52,14 @@ package final class StreamConnection: Sendable {
 
     package var path: DecisionRecord.PathKind { self.record.path ?? .tcp }
 
+    /// The peer has closed or aborted its end. Not known over TCP.
+    package var isClosedByPeer: Bool {
+        switch self.carrier {
+        case .element(let transport): transport.isClosedByPeer
+        case .tcp: false
+        }
+    }
+
     // MARK: Without waiting
 
     @unsafe

@@ -104,7 +104,7 @@ final class CMIdentifier: @unchecked Sendable {
             guard left > .zero else { throw VerbsError("rdma_resolve_addr", .timedOut(after: timeout)) }
             let descriptor = self.descriptor
             _ = try describing { () throws(SystemCallError) in
-                try RawDescriptor.waitReadable(descriptor, timeout: left)
+                try Readiness.wait(descriptor, timeout: left)
             }
         }
     }

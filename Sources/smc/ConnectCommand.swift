@@ -33,12 +33,12 @@ struct ConnectCommand: AsyncParsableCommand {
     func run() async throws {
         StandardStream.ignoreBrokenPipes()
         let host = self.endpoint.host ?? "localhost"
-        do throws(SMCError) {
+        do {
             let partition = try await Partition.join(self.paths.configuration(name: "smc connect"))
             let connection = try await partition.connect(to: host, port: self.endpoint.port)
             try await pipe(connection, self.paths, isJSON: self.json, isQuiet: self.quiet)
             await partition.leave()
-        } catch {
+        } catch let error as SMCError {
             throw fail(error, isJSON: self.json)
         }
     }

@@ -12,9 +12,9 @@ struct HypervisorCommand: ParsableCommand {
         commandName: "hypervisor",
         abstract: "Own the shared memory of this machine and lend it to programs.",
         discussion: """
-            Programs on one machine talk through memory that a hypervisor lends them. You need not start one: a program \
-            that finds none starts one for its user, which ends when it is idle. Start one yourself to choose the size of \
-            the pool or to keep groups of programs apart.
+            Programs on one machine talk through memory that a hypervisor lends them. You need not start one: a \
+            program that finds none starts one for its user, which ends when it is idle. Start one yourself to choose \
+            the size of the pool or to keep groups of programs apart.
 
             Examples:
               smc hypervisor                                     for your own programs, default pool

@@ -33,7 +33,7 @@ struct ListenCommand: AsyncParsableCommand {
 
     func run() async throws {
         StandardStream.ignoreBrokenPipes()
-        do throws(SMCError) {
+        do {
             let partition = try await Partition.join(self.paths.configuration(name: "smc listen"))
             let listener = try await partition.listen(on: self.endpoint.host, port: self.endpoint.port)
             listener.onHandshakeFailure { _, error in complain("\(error)") }
@@ -47,7 +47,7 @@ struct ListenCommand: AsyncParsableCommand {
                 try await pipe(connection, self.paths, isJSON: self.json, isQuiet: self.quiet)
             }
             await partition.leave()
-        } catch {
+        } catch let error as SMCError {
             throw fail(error, isJSON: self.json)
         }
     }
@@ -82,22 +82,25 @@ struct ListenCommand: AsyncParsableCommand {
 }
 
 /// Checks the path, then joins the connection with standard input and output.
-func pipe(
-    _ connection: Connection, _ paths: PathOptions, isJSON: Bool, isQuiet: Bool
-) async throws(SMCError) {
+///
+/// - Throws: `ExitCode` when the command is to end with another code than 0; what was wrong has been said.
+func pipe(_ connection: Connection, _ paths: PathOptions, isJSON: Bool, isQuiet: Bool) async throws {
     if let complaint = paths.complaint(about: connection) {
         complain(complaint)
         if isJSON { StandardStream.error.write(Report(connection).json(error: complaint) + "\n") }
-        connection.abort()
-        // The abort is on its way; give it the moment that it needs.
-        try? await Task.sleep(for: .milliseconds(150))
-        ListenCommand.exit(withError: Exit.otherPath)
+        await abandon(connection)
+        throw Exit.otherPath
     }
-    do {
-        try await Pipe(connection: connection, isJSON: isJSON, isQuiet: isQuiet).run()
-    } catch {
-        ListenCommand.exit(withError: error)
-    }
+    let code = await Pipe(connection: connection, isJSON: isJSON, isQuiet: isQuiet).run()
+    guard code != .success else { return }
+    await abandon(connection)
+    throw code
+}
+
+/// Aborts, and gives the abort the moment that it needs to get out of the process.
+func abandon(_ connection: Connection) async {
+    connection.abort()
+    try? await Task.sleep(for: .milliseconds(150))
 }
 
 /// Says what was wrong; gives the exit code for it.

@@ -76,13 +76,13 @@ struct PingCommand: AsyncParsableCommand {
     func run() async throws {
         StandardStream.ignoreBrokenPipes()
         let host = self.endpoint.host ?? "localhost"
-        do throws(SMCError) {
+        do {
             let partition = try await Partition.join(self.paths.configuration(name: "smc ping"))
             let connections = try await self.connectAll(partition, host)
             for connection in connections {
                 guard let complaint = self.paths.complaint(about: connection) else { continue }
                 complain(complaint)
-                Self.exit(withError: Exit.otherPath)
+                throw Exit.otherPath
             }
             let start = ContinuousClock.now
             let histogram = try await self.measureAll(connections)
@@ -90,7 +90,7 @@ struct PingCommand: AsyncParsableCommand {
             self.show(connections[0], histogram, seconds)
             for connection in connections { await connection.close() }
             await partition.leave()
-        } catch {
+        } catch let error as SMCError {
             throw fail(error, isJSON: false)
         }
     }

@@ -18,31 +18,66 @@ struct Pipe {
 
     private static let bufferByteCount = 262_144
 
-    /// Runs until both directions have ended.
+    private enum Direction {
+        case input, output
+    }
+
+    /// Runs until both directions have ended, or one of them failed.
     ///
-    /// - Throws: `ExitCode` after having said what was wrong.
-    func run() async throws {
+    /// - Returns: how the command is to end, after having said what was wrong.
+    func run() async -> ExitCode {
         let report = Report(self.connection)
         let showsProgress = StandardStream.error.isTerminal && !self.isJSON && !self.isQuiet
         let progress = showsProgress ? report.showProgress() : nil
-        let connection = self.connection
-        var failure: Failure?
-        do {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await onThread("smc-input") { try Self.pumpInput(connection, report) } }
-                group.addTask { try await onThread("smc-output") { try Self.pumpOutput(connection, report) } }
-                for try await _ in group {}
-            }
-        } catch let error as Failure {
-            failure = error
-        }
+        let failure = await self.pump(report)
         progress?.cancel()
         if showsProgress { StandardStream.error.write("\r\u{1b}[K") }
-        if failure == nil { await connection.close() } else { connection.abort() }
-        try self.finish(report, failure)
+        if failure == nil {
+            await self.connection.close()
+        } else {
+            self.connection.abort()
+        }
+        return self.finish(report, failure)
     }
 
-    private func finish(_ report: Report, _ failure: Failure?) throws {
+    /// Both directions on threads of their own, because standard input and output block. A thread that waits for
+    /// standard input cannot be interrupted: when the rest is over it is left behind, and ends with the process.
+    private func pump(_ report: Report) async -> Failure? {
+        let connection = self.connection
+        let (ends, continuation) = AsyncStream<(Direction, Failure?)>.makeStream()
+        SystemThread.start(name: "smc-input") {
+            continuation.yield((.input, Self.failure { try Self.pumpInput(connection, report) }))
+        }
+        SystemThread.start(name: "smc-output") {
+            continuation.yield((.output, Self.failure { try Self.pumpOutput(connection, report) }))
+        }
+        // A peer that has closed takes nothing any more, whatever may still be typed: looked at now and then.
+        let watch = Task {
+            while !connection.isClosedByPeer { try await Task.sleep(for: .milliseconds(200)) }
+            continuation.yield((.input, nil))
+        }
+        defer { watch.cancel() }
+        var open: Set<Direction> = [.input, .output]
+        for await (direction, failure) in ends {
+            if let failure { return failure }
+            open.remove(direction)
+            if open.isEmpty { return nil }
+        }
+        return nil
+    }
+
+    private static func failure(_ body: () throws -> Void) -> Failure? {
+        do {
+            try body()
+            return nil
+        } catch let error as Failure {
+            return error
+        } catch {
+            preconditionFailure("the pumps throw failures only: \(error)")
+        }
+    }
+
+    private func finish(_ report: Report, _ failure: Failure?) -> ExitCode {
         var code = ExitCode.success
         var text: String?
         switch failure {
@@ -59,12 +94,11 @@ struct Pipe {
             StandardStream.error.write(report.json(error: text) + "\n")
         } else if !self.isQuiet {
             StandardStream.error.write(report.line() + "\n")
-            if self.connection.path != .sharedMemory, let reason = self.connection.decision.reason {
+            if let reason = self.connection.decision.reason {
                 StandardStream.error.write("  no faster path: \(reason)\n")
             }
         }
-        // A thread may still wait for standard input, which nobody can interrupt: leave without it.
-        if code != .success { Foundation.exit(code.rawValue) }
+        return code
     }
 
     private static func pumpInput(_ connection: Connection, _ report: Report) throws {
@@ -109,15 +143,6 @@ struct Pipe {
             } catch let error as SystemCallError {
                 throw Failure.local(error)
             }
-        }
-    }
-}
-
-/// Runs blocking work on a thread of its own.
-func onThread(_ name: String, _ body: @escaping @Sendable () throws -> Void) async throws {
-    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-        SystemThread.start(name: name) {
-            continuation.resume(with: Result { try body() })
         }
     }
 }

@@ -9,8 +9,8 @@ struct StatusCommand: ParsableCommand {
         commandName: "status",
         abstract: "Show who shares memory with whom, and what every connection runs on.",
         discussion: """
-            Asks the system's hypervisor, else your own. It starts none: when nobody uses shared memory there is nothing to \
-            show.
+            Asks the system's hypervisor, else your own. It starts none: when nobody uses shared memory there is \
+            nothing to show.
 
             Exit codes: 0 shown, 6 there is no hypervisor.
             """)

@@ -79,6 +79,10 @@ ssize_t csmc_receive_with_descriptors(int socket, void *bytes, size_t count, int
 /* Hidden behind _GNU_SOURCE: the spawned program gets no descriptor from `lowest` on. */
 int csmc_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest);
 
+/* From now on these signals make an eventfd readable; a handler must not be Swift. -1 gives them back their default. */
+int csmc_signal_to_descriptor(int signal, int descriptor);
+int csmc_ignore_signal(int signal);
+
 /* struct ucred exists only with _GNU_SOURCE. */
 int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid);
 

@@ -23,7 +23,7 @@ package struct HypervisorConfiguration: Sendable {
     /// Ends when it had no partition for so long; nil: never.
     package var idleTimeout: Duration?
     package var allowedUsers: AllowedUsers = .ownerAndRoot
-    /// Whether SIGTERM and SIGINT end it. Only for a process that is nothing but a hypervisor.
+    /// Whether SIGTERM, SIGINT and SIGHUP end it cleanly. Only for a process that is nothing but a hypervisor.
     package var handlesSignals = false
     /// Sessions at one time, those included that have not said anything yet.
     package var sessionsMaximum = 1024

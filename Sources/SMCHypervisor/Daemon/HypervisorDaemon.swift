@@ -35,8 +35,8 @@ package final class HypervisorDaemon: Sendable {
                 throw Self.alreadyRunning
             }
             if configuration.handlesSignals {
-                let signals = try SignalDescriptor.terminationRequests()
-                try self.serve(isPrivate: isPrivate, signals: signals.descriptor.rawValue)
+                let signals = try TerminationSignals.install()
+                try self.serve(isPrivate: isPrivate, signals: signals.descriptor)
                 _ = consume signals
             } else {
                 try self.serve(isPrivate: isPrivate, signals: nil)
@@ -85,7 +85,7 @@ package final class HypervisorDaemon: Sendable {
         let geometry = wanted.limited(toBlocks: available / 2)
         if geometry.blockCount < wanted.blockCount {
             self.logger.warning(
-                "the pool is smaller than was asked for, because this process may not open more files; raise `ulimit -n`",
+                "the pool is smaller than was asked for: this process may not open more files; raise `ulimit -n`",
                 metadata: [
                     "askedBytes": "\(wanted.byteCount)", "poolBytes": "\(geometry.byteCount)",
                     "askedBlocks": "\(wanted.blockCount)", "blocks": "\(geometry.blockCount)",

@@ -16,7 +16,7 @@ extension Hypervisor {
                 let known = self.configuration.vlans.map(\.id.name).joined(separator: ", ")
                 throw Refused(
                     .unknownVLAN,
-                    "There is no VLAN \(vlan) here, only: \(known). Start the hypervisor with --vlan \(vlan) to have it."
+                    "There is no VLAN \(vlan) here, only: \(known). Start the hypervisor with --vlan to have it."
                 )
             }
             vlans.append(vlan)
@@ -40,14 +40,14 @@ extension Hypervisor {
         guard let (_, vlan) = self.addresses[peer] else {
             return .notCommon(
                 .unknownPartition,
-                "No partition of this hypervisor has the address \(peer); it is on another machine, or has another hypervisor."
+                "No partition of this hypervisor has the address \(peer); it is elsewhere, or gone."
             )
         }
         guard session.addresses.contains(where: { $0.vlan == vlan }) else {
             let own = session.addresses.map(\.vlan.name).joined(separator: ", ")
             return .notCommon(
                 .notOnCommonVLAN,
-                "The partition with the address \(peer) is on this machine, but not on your VLAN (\(own)); let both join one."
+                "The partition at \(peer) is on this machine, but not on your VLAN (\(own)); let both join one."
             )
         }
         return .common(on: vlan)

@@ -14,8 +14,8 @@ struct PoolBooks: Sendable {
     enum Use: Hashable, Sendable {
         case free
         case used(VLANID)
-        /// Given back, not yet free. It counts against its VLAN until it is, so that whoever keeps memory mapped that it
-        /// has given back harms only its own VLAN.
+        /// Given back, not yet free. It counts against its VLAN until it is, so that whoever keeps memory mapped that
+        /// it has given back harms only its own VLAN.
         case reclaiming(VLANID)
     }
 
@@ -87,7 +87,7 @@ struct PoolBooks: Sendable {
     private func exhaustion(_ ringByteCount: Int, _ vlan: VLANID, _ limit: Int?) -> String {
         if let limit {
             return
-                "VLAN \(vlan) uses \(self.usedByteCount(vlan)) of the \(limit) bytes of the pool that it may use, so an "
+                "VLAN \(vlan) uses \(self.usedByteCount(vlan)) of the \(limit) bytes that it may use, so an "
                 + "SMB of \(ringByteCount) does not fit; close connections on it, or raise its limit."
         }
         let free = self.statuses.map { "\($0.freeCount) of \($0.blockCount) with \($0.ringByteCount) bytes" }

@@ -24,7 +24,8 @@ package struct PoolGeometry: Hashable, Sendable {
     /// Cuts `byteCount` bytes: a 32nd into 16 KiB, an 8th into 64 KiB, half into 256 KiB, the rest into 1 MiB.
     ///
     /// The small ones are many, because the cost of a connection that says little is its block; the large ones serve
-    /// those that stream. What does not fill a large block goes to the smaller classes, so that a small pool has some too.
+    /// those that stream. What does not fill a large block goes to the smaller classes, so that a small pool has some
+    /// too.
     package init(byteCount: Int, controlByteCount: Int) {
         let kibibyte = 1024
         let shares = [

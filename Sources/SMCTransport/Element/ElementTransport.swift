@@ -58,7 +58,10 @@ package final class ElementTransport: Transport {
         let produced = self.produced.load(ordering: .relaxed)
         let room = CursorBounds.writable(
             consumer: self.own.consumer, produced: produced, ringByteCount: self.outgoing.ringByteCount)
-        guard let room else { throw self.violation("its consumer cursor lies outside of the ring") }
+        guard let room else {
+            throw self.isClosedHere.load(ordering: .acquiring)
+                ? .closedHere : self.violation("its consumer cursor lies outside of the ring")
+        }
         let count = min(room, bytes.count, Limits.bytesPerStore)
         guard count > 0 else { return 0 }
         // SAFETY: `count` bytes of the ring are free, as the checked cursor says.
@@ -76,17 +79,18 @@ package final class ElementTransport: Transport {
             ringByteCount: self.outgoing.ringByteCount)
         guard room == 0, self.own.armConsumer(ifStill: seen) else { return nil }
         // Looked at after arming: whoever sets these wakes us afterwards.
-        guard self.own.state == 0 || !self.isPeerClosed, !self.hasTrouble.load(ordering: .acquiring) else { return nil }
+        guard self.own.state == 0 || !self.isClosedByPeer, !self.hasTrouble.load(ordering: .acquiring) else { return nil }
         return ticket
     }
 
     private func checkSending() throws(TransportError) {
         guard !self.isSendingOver.load(ordering: .relaxed) else { throw .closedHere }
-        if self.isPeerClosed { throw self.own.state & Self.aborted != 0 ? .abortedByPeer : .closedByPeer }
+        if self.isClosedByPeer { throw self.own.state & Self.aborted != 0 ? .abortedByPeer : .closedByPeer }
         if self.hasTrouble.load(ordering: .acquiring) { try self.throwTrouble() }
     }
 
-    private var isPeerClosed: Bool { self.own.state & (Self.closed | Self.aborted) != 0 }
+    /// The peer has closed or aborted its end.
+    package var isClosedByPeer: Bool { self.own.state & (Self.closed | Self.aborted) != 0 }
     private static let closed = UInt32(ConnectionStateFlags.closed.rawValue)
     private static let aborted = UInt32(ConnectionStateFlags.abnormalClose.rawValue)
 
@@ -105,7 +109,10 @@ package final class ElementTransport: Transport {
         let producer = self.own.producer  // After the state: what was published before it is seen.
         let waiting = CursorBounds.readable(
             producer: producer, consumed: consumed, ringByteCount: self.own.ringByteCount)
-        guard let waiting else { throw self.violation("its producer cursor lies outside of the ring") }
+        guard let waiting else {
+            throw self.isClosedHere.load(ordering: .acquiring)
+                ? .closedHere : self.violation("its producer cursor lies outside of the ring")
+        }
         guard waiting > 0 else {
             if state != 0 {
                 if state & Self.aborted != 0 { throw .abortedByPeer }
@@ -118,6 +125,8 @@ package final class ElementTransport: Transport {
         guard count > 0 else { return .bytes(0) }
         // SAFETY: `count` bytes of the ring are filled, as the checked cursor says.
         unsafe self.own.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: consumed)
+        // Closed meanwhile: the memory may have been given back under the copy.
+        guard !self.isClosedHere.load(ordering: .acquiring) else { throw .closedHere }
         self.consumed.store(consumed &+ UInt64(count), ordering: .releasing)
         self.medium.publishConsumer(consumed &+ UInt64(count), produced: producer)
         return .bytes(count)

@@ -27,7 +27,7 @@ struct LinkJoin {
             transport.onRelease { [weak transport] in
                 if let transport { group.release(reserved, transport) }
             }
-            let body = CLCBody.rdma(reserved.endpoint(group, self.runtime, self.route))
+            let body = CLCBody.rdma(reserved.endpoint(group, self.runtime))
             try await self.sendConfirm(body, &handshake)
             if isFirstContact {
                 try await self.awaitActivation(group, &handshake)
@@ -76,7 +76,7 @@ struct LinkJoin {
             role: .client, peer: RemoteHost(peerID: endpoint.peerID, instance: 0, gid: endpoint.gid),
             route: self.route, maxConnections: HandshakeConstants.maxConnections,
             remoteQueuePairNumber: endpoint.queuePairNumber)
-        let mtu = min(endpoint.mtu, self.route.pathMTU)
+        let mtu = min(endpoint.mtu, group.link.end.mtu)
         do throws(FallbackReason) {
             try await self.runtime.rdma.onWorker { try group.link.connect(to: endpoint, mtu: mtu) }
         } catch {
@@ -111,19 +111,15 @@ struct LinkJoin {
 
 extension LinkGroup.Reservation {
     /// Our end in the words of CLC.
-    func endpoint(_ group: LinkGroup, _ runtime: PartitionRuntime, _ route: RDMARoute) -> RDMAEndpoint {
+    func endpoint(_ group: LinkGroup, _ runtime: PartitionRuntime) -> RDMAEndpoint {
+        let end = group.link.end
         guard let size = CompressedSize(holding: self.slot.buffers.ringByteCount) else {
             preconditionFailure("rings are powers of two from 16 KiB to 512 MiB")
         }
         return RDMAEndpoint(
-            peerID: runtime.rdma.peerID(on: route), gid: SMCWire.GID(route.sourceGID),
-            macAddress: RDMAEngine.macAddress(of: route), queuePairNumber: group.link.queuePairNumber,
+            peerID: runtime.rdma.peerID(on: end), gid: end.gid, macAddress: end.macAddress,
+            queuePairNumber: group.link.queuePairNumber,
             rkey: self.buffer.key, elementIndex: UInt8(self.slot.index + 1), alertToken: self.alertToken,
-            elementSize: size, mtu: route.pathMTU, address: self.buffer.address, initialPSN: group.link.initialPSN)
+            elementSize: size, mtu: end.mtu, address: self.buffer.address, initialPSN: group.link.initialPSN)
     }
-}
-
-extension RDMARoute {
-    /// Our port's MTU as CLC knows it.
-    var pathMTU: PathMTU { PathMTU(rawValue: self.activeMTU) ?? .bytes1024 }
 }

@@ -64,7 +64,7 @@ struct LinkServing {
             handshake.refuse(.rdma, error)
             return .next
         }
-        let body = CLCBody.rdma(reservation.endpoint(group, self.runtime, group.link.route))
+        let body = CLCBody.rdma(reservation.endpoint(group, self.runtime))
         let accept = handshake.accept(candidate, body: body, isFirstContact: isFirstContact)
         let answer: CLCMessage
         do throws(TransportError) {
@@ -113,7 +113,7 @@ struct LinkServing {
 
     /// Both directions of the queue pair, then the proof that they carry messages.
     private func bringUp(_ group: LinkGroup, _ endpoint: RDMAEndpoint) async throws(FallbackReason) {
-        let mtu = min(endpoint.mtu, self.route.pathMTU)
+        let mtu = min(endpoint.mtu, group.link.end.mtu)
         try await self.runtime.rdma.onWorker {
             try group.link.connect(to: endpoint, mtu: mtu)
             try group.link.startSending()

@@ -16,9 +16,13 @@ package enum ConnectError: Error, Sendable {
 extension ConnectError: CustomStringConvertible {
     package var description: String {
         switch self {
-        case .unknownHost(let error): "\(error)"
+        case .unknownHost(let error): "\(error); check its spelling, or give its address"
+        case .cannotConnect(let address, .timedOut):
+            "cannot connect to \(address): no answer in time; check the address, and that no firewall is between"
+        case .cannotConnect(let address, .system(let error)) where error.errno == Errno.connectionRefused:
+            "cannot connect to \(address): nobody listens there; start the listener first"
         case .cannotConnect(let address, let error): "cannot connect to \(address): \(error)"
-        case .handshake(let address, let error): "the handshake with \(address) failed: \(error)"
+        case .handshake(let address, let error): "the handshake with \(address) failed: \(error.inHandshake)"
         }
     }
 }
@@ -203,6 +207,16 @@ extension PartitionRuntime {
             guard channel.prepareToRead() != nil else { continue }
             guard await proof.wait(since: ticket, until: deadline, on: self.loop) else { throw .timedOut }
             if Task.isCancelled { throw .cancelled }
+        }
+    }
+}
+
+extension TransportError {
+    /// The error as it is told when it ends a handshake.
+    package var inHandshake: String {
+        switch self {
+        case .timedOut: "the peer did not go on in time; is SMC spoken there? (plain TCP: allow the path tcp only)"
+        default: "\(self)"
         }
     }
 }

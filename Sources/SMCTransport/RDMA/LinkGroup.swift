@@ -14,7 +14,6 @@ package final class LinkGroup: Sendable {
     package let link: RDMALink
     /// Names the link at the other end; a client finds its group by it.
     package let remoteQueuePairNumber: UInt32?
-    private let domain: ProtectionDomain
     private let worker: Worker
     private let ringByteCount: Int
     private let maxConnections: Int
@@ -27,9 +26,10 @@ package final class LinkGroup: Sendable {
         var sending: [Int: [RegisteredBuffers]] = [:]
         /// The numbers that peers know our ends by, from their choice until the connection is over.
         var alertTokens: Set<UInt32> = []
-        var isOver = false
+        /// Dropped when the link goes down: it holds the device.
+        var domain: ProtectionDomain?
     }
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     init(
         role: LinkState.Role, peer: RemoteHost, link: RDMALink, domain: ProtectionDomain, worker: Worker,
@@ -39,10 +39,10 @@ package final class LinkGroup: Sendable {
         self.role = role
         self.peer = peer
         self.link = link
-        self.domain = domain
         self.worker = worker
         self.ringByteCount = ringByteCount
         self.maxConnections = maxConnections
+        self.state = Mutex(State(domain: domain))
     }
 
     /// Our end of a connection to be: an element of an RMB, and the number that the peer will use.
@@ -55,7 +55,7 @@ package final class LinkGroup: Sendable {
 
     /// Whether a new connection may use the group.
     package var hasRoom: Bool {
-        self.link.isActive && self.state.withLock { !$0.isOver && $0.alertTokens.count < self.maxConnections }
+        self.link.isActive && self.state.withLock { $0.domain != nil && $0.alertTokens.count < self.maxConnections }
     }
 
     /// Takes an element, registering and announcing another RMB if all are taken.
@@ -116,7 +116,9 @@ package final class LinkGroup: Sendable {
     }
 
     private func register(_ ringByteCount: Int) async throws(FallbackReason) -> RegisteredBuffers {
-        let domain = self.domain
+        guard let domain = self.state.withLock({ $0.domain }) else {
+            throw FallbackReason(.linkFailed, "the RDMA link is down")
+        }
         return try await self.worker.run { () throws(FallbackReason) in
             do {
                 return try RegisteredBuffers(
@@ -176,7 +178,7 @@ package final class LinkGroup: Sendable {
     /// The link is down: gives all registrations up.
     func wentDown() {
         let all = self.state.withLock { state in
-            state.isOver = true
+            state.domain = nil
             return state.receiving + state.sending.values.flatMap(\.self)
         }
         for buffers in all { buffers.dropRegistration() }

@@ -32,12 +32,8 @@ package final class RDMAEngine: Sendable {
     }
 
     /// Our name on a route.
-    package func peerID(on route: RDMARoute?) -> PeerID {
-        PeerID(instance: self.instance, macAddress: Self.macAddress(of: route))
-    }
-
-    package static func macAddress(of route: RDMARoute?) -> MACAddress {
-        route?.hardwareAddress.flatMap { MACAddress(bytes: $0) } ?? .zero
+    package func peerID(on end: LinkEnd?) -> PeerID {
+        PeerID(instance: self.instance, macAddress: end?.macAddress ?? .zero)
     }
 
     /// The way to a peer by RDMA.
@@ -105,7 +101,7 @@ package final class RDMAEngine: Sendable {
             do {
                 let domain = try ProtectionDomain(route.device)
                 let link = try RDMALink(
-                    domain, route: route, loop: loop, role: role, macAddress: Self.macAddress(of: route),
+                    domain, route: route, loop: loop, role: role,
                     maxConnections: maxConnections, callbacks: callbacks)
                 return LinkGroup(
                     role: role, peer: peer, link: link, domain: domain, worker: worker, ringByteCount: ringByteCount,
@@ -152,7 +148,7 @@ package final class RDMAEngine: Sendable {
             state.isClosed = true
             return state.groups
         }
-        for group in groups { await group.link.end() }
+        for group in groups { await group.link.endGroup() }
         let keys = self.state.withLock { state in
             let keys = state.watched.values.flatMap(\.keys)
             state.watched.removeAll()
@@ -197,7 +193,7 @@ package final class RDMAEngine: Sendable {
     private func lost(_ device: DeviceContext) {
         let keys = self.state.withLock { $0.watched.removeValue(forKey: device.name)?.keys ?? [] }
         for key in keys { self.loop.remove(key) }
-        let groups = self.state.withLock { state in state.groups.filter { $0.link.route.device === device } }
+        let groups = self.state.withLock { state in state.groups.filter { $0.link.uses(device) } }
         for group in groups { group.link.takeDown("the RDMA device \(device.name) was removed") }
     }
 }

@@ -13,5 +13,5 @@ package enum RDMALimits {
     /// How long librdmacm may look for the way to the peer.
     package static let resolveTimeout: Duration = .seconds(2)
     /// Elements in one RMB.
-    package static let elementsPerBuffer = 16
+    package static let elementsPerBuffer = 8
 }

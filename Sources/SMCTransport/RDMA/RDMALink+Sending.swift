@@ -21,6 +21,7 @@ extension RDMALink {
     func flush(_ state: inout State) -> String? {
         guard let resources = state.resources, resources.queuePair.state == .readyToSend else { return nil }
         do {
+            if let failure = try Self.takeSent(&state, resources) { return failure }
             while !state.llcQueue.isEmpty, let slot = state.freeSlots.popLast() {
                 try self.sendLLC(state.llcQueue.removeFirst(), slot, resources)
                 state.slotOwners[slot] = nil
@@ -36,10 +37,36 @@ extension RDMALink {
                 }
                 state.outgoing[token] = outgoing
             }
-            return nil
+            guard state.freeSlots.isEmpty, !state.queue.isEmpty || !state.llcQueue.isEmpty else { return nil }
+            // The event loop comes back when a slot is free. What completed before arming does not ring.
+            try resources.sendQueue.arm()
+            return try Self.takeSent(&state, resources) ?? (state.freeSlots.isEmpty ? nil : self.flush(&state))
         } catch {
             return "\(error)"
         }
+    }
+
+    /// Takes back the slots of messages that have arrived.
+    ///
+    /// - Returns: why the link is broken, if it is.
+    private static func takeSent(_ state: inout State, _ resources: Resources) throws -> String? {
+        var failure: String?
+        var freed: [Int] = []
+        while true {
+            let count = try resources.sendQueue.poll { completion in
+                if completion.status == .success {
+                    freed.append(Int(completion.id))
+                } else if failure == nil {
+                    failure = "the RDMA link failed: \(completion.status)"
+                }
+            }
+            if count == 0 { break }
+        }
+        for slot in freed {
+            state.freeSlots.append(slot)
+            if let owner = state.slotOwners[slot].take() { state.outgoing[owner]?.inFlight -= 1 }
+        }
+        return failure
     }
 
     private func sendLLC(_ bytes: [UInt8], _ slot: Int, _ resources: Resources) throws {

@@ -21,7 +21,11 @@ package final class RDMALink: Sendable {
     /// The verbs objects, dropped as a whole when the link goes down.
     struct Resources: Sendable {
         let queuePair: QueuePair
-        let completions: CompletionQueue
+        /// Rings the channel for every message that arrives.
+        let receiveQueue: CompletionQueue
+        /// Polled when somebody sends, under the lock; armed only while something waits for a slot, because a wake-up
+        /// for every message that went out would cost more than the message.
+        let sendQueue: CompletionQueue
         let messages: MemoryRegion
     }
 
@@ -57,7 +61,8 @@ package final class RDMALink: Sendable {
     }
 
     package let loop: EventLoop
-    package let route: RDMARoute
+    /// Our end, for CLC. Not the route itself: a removed device goes only when nobody holds it any more.
+    package let end: LinkEnd
     let state: Mutex<State>
     let transports = Mutex<[UInt32: ElementTransport]>([:])
     let mediums = Mutex<[UInt32: RDMAMedium]>([:])
@@ -74,11 +79,11 @@ package final class RDMALink: Sendable {
 
     /// Makes the queue pair and posts its receives.
     package init(
-        _ domain: ProtectionDomain, route: RDMARoute, loop: EventLoop, role: LinkState.Role, macAddress: MACAddress,
+        _ domain: ProtectionDomain, route: RDMARoute, loop: EventLoop, role: LinkState.Role,
         maxConnections: UInt8, callbacks: Callbacks
     ) throws {
         self.loop = loop
-        self.route = route
+        self.end = LinkEnd(route)
         self.callbacks = callbacks
         self.messageMemory = try Mapping(anonymousByteCount: Self.spillOffset + Sizes.spillByteCount)
         // SAFETY: the mapping is kept as long as the registration, whose owner it is.
@@ -87,23 +92,25 @@ package final class RDMALink: Sendable {
             owner: self.messageMemory)
         let channel = try CompletionChannel(route.device)
         let sendRequests = Sizes.sendSlots * Sizes.requestsPerSlot
-        let completions = try CompletionQueue(channel, capacity: sendRequests + Sizes.receiveSlots)
+        let receiveQueue = try CompletionQueue(channel, capacity: Sizes.receiveSlots)
+        let sendQueue = try CompletionQueue(channel, capacity: sendRequests)
         let queuePair = try QueuePair(
-            domain, sendQueue: completions, receiveQueue: completions,
+            domain, sendQueue: sendQueue, receiveQueue: receiveQueue,
             capacity: QueuePair.Capacity(
                 sendRequests: sendRequests, receiveRequests: Sizes.receiveSlots, receiveSegments: 2))
         self.queuePairNumber = queuePair.number
         self.initialPSN = UInt32.random(in: 0..<1 << 24)
         let identity = LinkState.Identity(
-            macAddress: macAddress, gid: SMCWire.GID(route.sourceGID), queuePairNumber: queuePair.number,
+            macAddress: self.end.macAddress, gid: self.end.gid, queuePairNumber: queuePair.number,
             linkUserID: .random(in: 1 ... .max), maxLinks: HandshakeConstants.maxLinks, maxConnections: maxConnections)
         self.state = Mutex(
             State(
-                resources: Resources(queuePair: queuePair, completions: completions, messages: messages),
+                resources: Resources(
+                    queuePair: queuePair, receiveQueue: receiveQueue, sendQueue: sendQueue, messages: messages),
                 protocolState: LinkState(role: role, identity: identity)))
         try queuePair.toInitialized(port: route.port)
         for slot in 0..<Sizes.receiveSlots { try Self.postReceive(slot, queuePair, messages) }
-        try completions.arm()
+        try receiveQueue.arm()
         let key = try loop.add(channel.descriptor, for: .readable) { [weak self] _ in self?.completionsCame(channel) }
         self.state.withLock { $0.loopKey = key }
     }
@@ -115,7 +122,7 @@ package final class RDMALink: Sendable {
                 QueuePair.Peer(
                     number: peer.queuePairNumber, gid: SMCVerbs.GID(peer.gid), packetSequenceNumber: peer.initialPSN,
                     pathMTU: mtu.rawValue),
-                port: self.route.port, gidIndex: self.route.gidIndex,
+                port: self.end.port, gidIndex: self.end.gidIndex,
                 receiverNotReadyTimer: RDMALimits.receiverNotReadyTimer)
         }
     }
@@ -249,10 +256,14 @@ package final class RDMALink: Sendable {
     }
 
     func isFlushed(_ alertToken: UInt32) -> Bool {
-        self.state.withLock { state in
-            guard state.downReason == nil, let outgoing = state.outgoing[alertToken] else { return true }
-            return !outgoing.isDirty && outgoing.inFlight == 0
+        let (isFlushed, failure) = self.state.withLock { state -> (Bool, String?) in
+            guard state.downReason == nil else { return (true, nil) }
+            let failure = self.flush(&state)
+            guard let outgoing = state.outgoing[alertToken] else { return (true, failure) }
+            return (!outgoing.isDirty && outgoing.inFlight == 0, failure)
         }
+        if let failure { self.loop.execute { self.takeDown(failure) } }
+        return isFlushed
     }
 
     // MARK: The event loop's side
@@ -262,11 +273,11 @@ package final class RDMALink: Sendable {
         var failure: String?
         do {
             while try channel.nextEvent() != nil {}
-            try resources.completions.arm()
+            try resources.receiveQueue.arm()
             // After arming: what came before it does not ring.
             var count = 0
             repeat {
-                count = try resources.completions.poll { completion in
+                count = try resources.receiveQueue.poll { completion in
                     if let text = self.handle(completion, resources) { failure = failure ?? text }
                 }
             } while count > 0 && failure == nil
@@ -282,17 +293,7 @@ package final class RDMALink: Sendable {
         guard completion.status == .success else {
             return "the RDMA link failed: \(completion.status)"
         }
-        let isSend = completion.id < UInt64(Sizes.sendSlots)
-        if isSend {
-            self.state.withLock { state in
-                let slot = Int(completion.id)
-                state.freeSlots.append(slot)
-                guard let owner = state.slotOwners[slot].take() else { return }
-                state.outgoing[owner]?.inFlight -= 1
-            }
-            return nil
-        }
-        let slot = Int(completion.id) - Sizes.sendSlots
+        let slot = Int(completion.id)
         var bytes = self.messageMemory.read(
             min(Int(completion.byteCount), Sizes.receiveHeadByteCount),
             at: Self.receiveOffset + slot * Sizes.slotByteCount)
@@ -312,7 +313,7 @@ package final class RDMALink: Sendable {
         let head = messages.segment(
             at: Self.receiveOffset + slot * Sizes.slotByteCount, byteCount: Sizes.receiveHeadByteCount)
         let spill = messages.segment(at: Self.spillOffset, byteCount: Sizes.spillByteCount)
-        try queuePair.postReceive(id: UInt64(Sizes.sendSlots + slot), into: head, then: spill)
+        try queuePair.postReceive(id: UInt64(slot), into: head, then: spill)
     }
 
     private func received(_ bytes: [UInt8]) -> String? {
@@ -362,6 +363,11 @@ package final class RDMALink: Sendable {
         return failure
     }
 
+    /// Whether the link runs on this device.
+    func uses(_ device: DeviceContext) -> Bool {
+        self.state.withLock { $0.resources?.queuePair.domain.device === device }
+    }
+
     /// Ends the link: everything on it fails, and the verbs objects go.
     package func takeDown(_ reason: String) {
         let (resources, key) = self.state.withLock { state -> (Resources?, EventLoop.Key?) in
@@ -382,7 +388,7 @@ package final class RDMALink: Sendable {
     }
 
     /// Tells the peer that the group ends, and waits a moment until the message is out.
-    package func end() async {
+    package func endGroup() async {
         let isAsked = self.state.withLock { state in
             guard let message = state.protocolState.endRequested() else { return false }
             self.enqueue(message, &state)
@@ -390,8 +396,15 @@ package final class RDMALink: Sendable {
         }
         guard isAsked else { return }
         let deadline = ContinuousClock.now.advanced(by: .seconds(1))
-        try? await self.wait(until: deadline) { $0.freeSlots.count == Sizes.sendSlots && $0.llcQueue.isEmpty }
+        while !self.hasSentAll, ContinuousClock.now < deadline { try? await Task.sleep(for: .microseconds(200)) }
         self.loop.execute { self.takeDown("we ended the link group") }
+    }
+
+    private var hasSentAll: Bool {
+        self.state.withLock { state in
+            guard state.downReason == nil, self.flush(&state) == nil else { return true }
+            return state.freeSlots.count == Sizes.sendSlots && state.llcQueue.isEmpty
+        }
     }
 
     // MARK: Is the peer there?
@@ -403,6 +416,7 @@ package final class RDMALink: Sendable {
     private func tick() {
         let (failure, isDown) = self.state.withLock { state -> (String?, Bool) in
             guard state.downReason == nil else { return (nil, true) }
+            if let failure = self.flush(&state) { return (failure, false) }
             if state.hasReceivedSinceTick {
                 state.hasReceivedSinceTick = false
                 return (nil, false)

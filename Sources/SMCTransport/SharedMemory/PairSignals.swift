@@ -67,6 +67,13 @@ package final class PairSignals: Sendable {
         self.state.withLock { _ = $0.listeners.removeValue(forKey: bit) }
     }
 
+    /// Stops taking signals: the hypervisor has given out new descriptors for the pair, because no SMB was left in it.
+    ///
+    /// Whoever still holds this object has nothing to wait for; it must not take the signals of its successor.
+    package func retire() {
+        if let key = self.state.withLock({ $0.key.take() }) { self.loop.remove(key) }
+    }
+
     private func arrived() {
         // Cleared before the bits are taken: a bit set after the taking comes with a new signal.
         self.resources.incomingEvent.clear()

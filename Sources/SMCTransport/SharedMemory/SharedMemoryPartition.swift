@@ -305,7 +305,8 @@ package final class SharedMemoryPartition: Sendable {
         let signals = try PairSignals(new, loop: self.loop) { [weak self] gone in
             self?.state.withLock { state in state.pairs = state.pairs.filter { $0.value !== gone } }
         }
-        self.state.withLock { $0.pairs[pair] = signals }
+        let old = self.state.withLock { $0.pairs.updateValue(signals, forKey: pair) }
+        old?.retire()
         return signals
     }
 

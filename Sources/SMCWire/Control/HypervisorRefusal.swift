@@ -27,7 +27,7 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .unsupportedVersion:
             "The hypervisor speaks another version of the control messages; use the same release of swift-smc for both."
         case .notAuthorized:
-            "This hypervisor does not serve this user; ask its administrator, or leave the socket path unset to use your own."
+            "This hypervisor does not serve this user; ask its administrator, or name no socket: use your own."
         case .notJoined: "The session has not joined a VLAN; join before anything else."
         case .alreadyJoined: "The session has joined already; open another session for another partition."
         case .unknownVLAN:
@@ -36,9 +36,9 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
             "The hypervisor has as many partitions as it may have; end some, or raise its limit."
         case .notOwnAddress: "The SM-GID is not one of this session's own; use an address that join returned."
         case .unknownPartition:
-            "No partition of this hypervisor has that SM-GID; the peer is on another machine, has another hypervisor or is gone."
+            "No partition of this hypervisor has that SM-GID; the peer is elsewhere or gone: use RDMA or TCP."
         case .notOnCommonVLAN:
-            "The peer is on this machine, but on no VLAN that this partition is on; let both join the same one."
+            "The peer is on this machine, but on none of this partition's VLANs; let both join the same one."
         case .sizeTooLarge: "The pool has no blocks that large; ask for less, at most what join returned."
         case .poolExhausted:
             "No free block of the pool is large enough; close connections, or start the hypervisor with a larger --pool."
@@ -51,7 +51,7 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
             "The two partitions share as many SMBs as a status bit array has bits; unbind some."
         case .tooManyReports: "The session has reported as many connections as the hypervisor keeps; close some."
         case .outOfResources:
-            "The hypervisor could not get descriptors or memory from the system; raise its limits or end some partitions."
+            "The hypervisor got no descriptors or memory from the system; raise its limits or end some partitions."
         }
     }
 }

@@ -95,7 +95,7 @@ final class Endpoint {
             if try self.completions.poll({ self.waiting.append($0) }) > 0 { continue }
             let left = ContinuousClock.now.duration(to: deadline)
             try require(left > .zero, "no completion within \(timeout)")
-            _ = try RawDescriptor.waitReadable(self.channel.descriptor, timeout: left)
+            _ = try Readiness.wait(self.channel.descriptor, timeout: left)
             while let tag = try self.channel.nextEvent() {
                 try require(tag == 77, "event with tag \(tag)")
                 try self.completions.arm()

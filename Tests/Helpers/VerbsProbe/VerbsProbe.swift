@@ -163,7 +163,7 @@ struct VerbsProbe {
         let deadline = ContinuousClock.now + .seconds(60)
         while !device.isRemoved {
             try require(ContinuousClock.now < deadline, "no removal event")
-            _ = try RawDescriptor.waitReadable(device.managementDescriptor, timeout: .milliseconds(200))
+            _ = try Readiness.wait(device.managementDescriptor, timeout: .milliseconds(200))
             while let event = try device.nextEvent() { say("device event: \(event)") }
         }
         withExtendedLifetime((left, right)) {}

@@ -1,0 +1,49 @@
+# The two commands that do everything on a fresh machine (Debian 12 with the Swift toolchain, root or sudo):
+#
+#     make demo    install what is missing, build, send data over every path, print one table
+#     make test    install what is missing, build, run every test, the lab's included
+
+SHELL := /bin/bash
+
+# All packages that building, the tests and the demo need beyond Debian's base system and the Swift toolchain: the one
+# place that lists them.
+PACKAGES := \
+	libibverbs-dev librdmacm-dev pkg-config gcc libc6-dev git \
+	python3 iproute2 kmod busybox-static zstd qemu-system-x86 \
+	rdma-core ibverbs-providers ibverbs-utils perftest rdmacm-utils \
+	tcpdump tshark strace procps
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: demo test build lint install lab-test clean
+
+demo: build
+	Docs/Examples/demo/demo .build/release/smc
+
+test: install lint
+	swift build --build-tests
+	swift test --skip-build
+	swift build -c release --product smc
+	Tests/Lab/selftest
+	Tests/Lab/test --smc .build/release/smc
+
+build: install
+	swift build -c release --product smc
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests Docs
+
+install:
+	@missing=(); \
+	for package in $(PACKAGES); do \
+		[ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || missing+=($$package); \
+	done; \
+	if [ $${#missing[@]} -gt 0 ]; then \
+		echo "installing: $${missing[*]}"; \
+		$(SUDO) apt-get update -qq; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; \
+	fi
+	@command -v swift >/dev/null || { echo "swift is not in PATH: install the Swift 6.3 toolchain"; exit 1; }
+
+clean:
+	rm -rf .build
