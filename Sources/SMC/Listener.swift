@@ -149,7 +149,9 @@ final class Acceptor: Sendable {
             if case .terminated = self.continuation.yield(connection) { connection.abort() }
         } catch {
             let handler = self.state.withLock { $0.failureHandler }
-            handler?(peer, SMCError(.handshakeFailed, "the handshake with \(peer) failed: \(error.inHandshake)", cause: error))
+            handler?(
+                peer,
+                SMCError(.handshakeFailed, "the handshake with \(peer) failed: \(error.inHandshake)", cause: error))
             self.finished()
         }
     }

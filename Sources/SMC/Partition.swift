@@ -66,7 +66,9 @@ public final class Partition: Sendable {
             do throws(SystemCallError) {
                 return try Listener(self.runtime, address)
             } catch {
-                failure = SMCError(.cannotListen, "cannot listen on \(address): \(error); choose another port or address", cause: error)
+                failure = SMCError(
+                    .cannotListen, "cannot listen on \(address): \(error); choose another port or address", cause: error
+                )
             }
         }
         throw failure

@@ -79,7 +79,9 @@ package final class ElementTransport: Transport {
             ringByteCount: self.outgoing.ringByteCount)
         guard room == 0, self.own.armConsumer(ifStill: seen) else { return nil }
         // Looked at after arming: whoever sets these wakes us afterwards.
-        guard self.own.state == 0 || !self.isClosedByPeer, !self.hasTrouble.load(ordering: .acquiring) else { return nil }
+        guard self.own.state == 0 || !self.isClosedByPeer, !self.hasTrouble.load(ordering: .acquiring) else {
+            return nil
+        }
         return ticket
     }
 
