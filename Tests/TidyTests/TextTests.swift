@@ -102,6 +102,16 @@ struct TextTests {
         }
     }
 
+    /// A document that says "`name` = 8" says what the source says.
+    @Test(arguments: SourceTree.documents) func quotedConstantsAreTrue(_ file: TextFile) throws {
+        for match in file.text.matches(of: /`(\w+)` = ([\d_]+)/) {
+            let (_, name, value) = match.output
+            let declaration = try Regex("(let|var) \(name)(: \\w+)? = \(value)\\b")
+            let isTrue = SourceTree.sources.contains { $0.text.contains(declaration) }
+            #expect(isTrue, "\(file.path): no \(name) = \(value) in the sources")
+        }
+    }
+
     @Test func citedCapabilitiesExist() {
         let page = SourceTree.text("Docs/Seeds.md").split(separator: "\n")
         for file in SourceTree.sources {
