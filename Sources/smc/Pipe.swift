@@ -26,15 +26,15 @@ struct Pipe {
         let showsProgress = StandardStream.error.isTerminal && !self.isJSON && !self.isQuiet
         let progress = showsProgress ? report.showProgress() : nil
         let connection = self.connection
+        // The first failure is told at once, whatever the other direction waits for: nobody can interrupt a thread that
+        // waits for standard input.
+        let (ends, continuation) = AsyncStream<Failure?>.makeStream()
+        onThread("smc-input", continuation) { () throws(Failure) in try Self.pumpInput(connection, report) }
+        onThread("smc-output", continuation) { () throws(Failure) in try Self.pumpOutput(connection, report) }
         var failure: Failure?
-        do {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await onThread("smc-input") { try Self.pumpInput(connection, report) } }
-                group.addTask { try await onThread("smc-output") { try Self.pumpOutput(connection, report) } }
-                for try await _ in group {}
-            }
-        } catch let error as Failure {
-            failure = error
+        for await end in ends.prefix(2) {
+            failure = end
+            if failure != nil { break }
         }
         progress?.cancel()
         if showsProgress { StandardStream.error.write("\r\u{1b}[K") }
@@ -54,10 +54,10 @@ struct Pipe {
             code = Exit.failure
             text = "\(error)"
         }
-        if let text { complain(text) }
+        if let text { complain(self.isJSON || self.isQuiet ? text : "\(text) (\(report.line()))") }
         if self.isJSON {
             StandardStream.error.write(report.json(error: text) + "\n")
-        } else if !self.isQuiet {
+        } else if !self.isQuiet, text == nil {
             StandardStream.error.write(report.line() + "\n")
             if self.connection.path != .sharedMemory, let reason = self.connection.decision.reason {
                 StandardStream.error.write("  no faster path: \(reason)\n")
@@ -67,13 +67,18 @@ struct Pipe {
         if code != .success { Foundation.exit(code.rawValue) }
     }
 
-    private static func pumpInput(_ connection: Connection, _ report: Report) throws {
+    private static func pumpInput(_ connection: Connection, _ report: Report) throws(Failure) {
         var buffer = [UInt8](repeating: 0, count: Self.bufferByteCount)
         while true {
             let count: Int
-            do {
-                count = try unsafe buffer.withUnsafeMutableBytes { try unsafe StandardStream.input.read(into: $0) }
-            } catch let error as SystemCallError {
+            do throws(SystemCallError) {
+                var span = buffer.mutableSpan
+                // SAFETY: any bytes are valid UInt8 values.
+                var raw = unsafe span.mutableBytes
+                count = try unsafe raw.withUnsafeMutableBytes { (bytes) throws(SystemCallError) in
+                    try unsafe StandardStream.input.read(into: bytes)
+                }
+            } catch {
                 throw Failure.local(error)
             }
             guard count > 0 else { break }
@@ -88,7 +93,7 @@ struct Pipe {
         connection.finishSending()
     }
 
-    private static func pumpOutput(_ connection: Connection, _ report: Report) throws {
+    private static func pumpOutput(_ connection: Connection, _ report: Report) throws(Failure) {
         var buffer = [UInt8](repeating: 0, count: Self.bufferByteCount)
         while true {
             let received: Int?
@@ -102,22 +107,28 @@ struct Pipe {
             }
             guard let count = received else { return }
             report.didReceive(count)
-            do {
-                try unsafe buffer.withUnsafeBytes {
-                    try unsafe StandardStream.output.write(UnsafeRawBufferPointer(rebasing: $0[..<count]))
+            do throws(SystemCallError) {
+                // SAFETY: the array is held by this function.
+                try unsafe buffer.span.bytes.extracting(first: count).withUnsafeBytes {
+                    (bytes) throws(SystemCallError) in try unsafe StandardStream.output.write(bytes)
                 }
-            } catch let error as SystemCallError {
+            } catch {
                 throw Failure.local(error)
             }
         }
     }
 }
 
-/// Runs blocking work on a thread of its own.
-func onThread(_ name: String, _ body: @escaping @Sendable () throws -> Void) async throws {
-    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-        SystemThread.start(name: name) {
-            continuation.resume(with: Result { try body() })
+/// Runs blocking work on a thread of its own; yields how it ended, nil when all went well.
+private func onThread<Failure: Error>(
+    _ name: String, _ end: AsyncStream<Failure?>.Continuation, _ body: @escaping @Sendable () throws(Failure) -> Void
+) {
+    SystemThread.start(name: name) {
+        do throws(Failure) {
+            try body()
+            end.yield(nil)
+        } catch {
+            end.yield(error)
         }
     }
 }
