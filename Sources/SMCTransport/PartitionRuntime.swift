@@ -22,6 +22,13 @@ package final class PartitionRuntime: Sendable {
     }
     /// Connections that nobody has closed, by the number under which the hypervisor knows them.
     private let connections = Mutex<[UInt64: WeakConnection]>([:])
+    private struct Ending {
+        let transport: ElementTransport
+        let channel: TCPChannel
+    }
+    /// What hears of the peer's end, from the start until both sides have ended: a program drops a connection that it
+    /// has closed, and the peer may close later.
+    private let ending = Mutex<[UInt64: Ending]>([:])
 
     package init(configuration: PartitionConfiguration) throws(SystemCallError) {
         self.configuration = configuration
@@ -38,6 +45,10 @@ package final class PartitionRuntime: Sendable {
         await self.rdma.close()
         self.sharedMemory.leave()
         self.loop.stop()
+        // The hypervisor takes everything back by itself.
+        let dropped = self.ending.withLock { $0 }
+        self.ending.withLock { $0 = [:] }
+        withExtendedLifetime(dropped) {}
     }
 
     deinit {
@@ -131,6 +142,12 @@ package final class PartitionRuntime: Sendable {
         let identifier = self.nextReport.wrappingAdd(1, ordering: .relaxed).newValue
         if case .element(let transport) = carrier {
             self.watch(transport, channel, isRDMA: record.path == .rdma)
+            self.ending.withLock { $0[identifier] = Ending(transport: transport, channel: channel) }
+            transport.onRelease { [weak self] in
+                // Not under the lock: the last reference may go here.
+                let ended = self?.ending.withLock { $0.removeValue(forKey: identifier) }
+                withExtendedLifetime(ended) {}
+            }
         }
         let path = record.path ?? .tcp
         self.sharedMemory.report(

@@ -30,8 +30,8 @@ struct PingCommand: AsyncParsableCommand {
     @Option(help: "Round trips to measure on each connection.")
     var count = 10_000
 
-    @Option(help: "Round trips before that, not measured.")
-    var warmup = 100
+    @Option(help: "Round trips before that, not measured. [default: as many as are measured, at most 100]")
+    var warmup: Int?
 
     @Option(help: "Connections at the same time.")
     var connections = 1
@@ -40,7 +40,7 @@ struct PingCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        guard self.count > 0, self.warmup >= 0, self.connections > 0 else {
+        guard self.count > 0, self.warmup ?? 0 >= 0, self.connections > 0 else {
             throw ValidationError("--count and --connections must be at least 1, --warmup at least 0")
         }
     }
@@ -138,7 +138,8 @@ struct PingCommand: AsyncParsableCommand {
         var histogram = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
         var message = (0..<self.size.value).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ number) }
         var answer = [UInt8](repeating: 0, count: self.size.value)
-        for round in 0..<(self.warmup + self.count) {
+        let warmup = self.warmup ?? min(self.count, 100)
+        for round in 0..<(warmup + self.count) {
             if !message.isEmpty { message[0] = UInt8(truncatingIfNeeded: round) }
             let start = ContinuousClock.now
             try await Self.exchange(connection, message, &answer)
@@ -146,7 +147,7 @@ struct PingCommand: AsyncParsableCommand {
             guard answer == message else {
                 throw SMCError(.protocolViolation, "round trip \(round) on connection \(number) came back changed")
             }
-            if round >= self.warmup { histogram.record(nanoseconds) }
+            if round >= warmup { histogram.record(nanoseconds) }
         }
         connection.finishSending()
         return histogram

@@ -46,14 +46,17 @@ struct Pipe {
         let connection = self.connection
         let (ends, continuation) = AsyncStream<(Direction, Failure?)>.makeStream()
         SystemThread.start(name: "smc-input") {
-            continuation.yield((.input, Self.failure { try Self.pumpInput(connection, report) }))
+            continuation.yield((.input, Self.failure { () throws(Failure) in try Self.pumpInput(connection, report) }))
         }
         SystemThread.start(name: "smc-output") {
-            continuation.yield((.output, Self.failure { try Self.pumpOutput(connection, report) }))
+            continuation.yield(
+                (.output, Self.failure { () throws(Failure) in try Self.pumpOutput(connection, report) }))
         }
         // A peer that has closed takes nothing any more, whatever may still be typed: looked at now and then.
         let watch = Task {
             while !connection.isClosedByPeer { try await Task.sleep(for: .milliseconds(200)) }
+            // A direction that fails for the same reason tells so itself, at once.
+            try await Task.sleep(for: .milliseconds(100))
             continuation.yield((.input, nil))
         }
         defer { watch.cancel() }
@@ -66,14 +69,12 @@ struct Pipe {
         return nil
     }
 
-    private static func failure(_ body: () throws -> Void) -> Failure? {
-        do {
+    private static func failure(_ body: () throws(Failure) -> Void) -> Failure? {
+        do throws(Failure) {
             try body()
             return nil
-        } catch let error as Failure {
-            return error
         } catch {
-            preconditionFailure("the pumps throw failures only: \(error)")
+            return error
         }
     }
 
@@ -89,10 +90,10 @@ struct Pipe {
             code = Exit.failure
             text = "\(error)"
         }
-        if let text { complain(text) }
+        if let text { complain(self.isJSON || self.isQuiet ? text : "\(text) (\(report.line()))") }
         if self.isJSON {
             StandardStream.error.write(report.json(error: text) + "\n")
-        } else if !self.isQuiet {
+        } else if !self.isQuiet, text == nil {
             StandardStream.error.write(report.line() + "\n")
             if let reason = self.connection.decision.reason {
                 StandardStream.error.write("  no faster path: \(reason)\n")
@@ -101,13 +102,18 @@ struct Pipe {
         return code
     }
 
-    private static func pumpInput(_ connection: Connection, _ report: Report) throws {
+    private static func pumpInput(_ connection: Connection, _ report: Report) throws(Failure) {
         var buffer = [UInt8](repeating: 0, count: Self.bufferByteCount)
         while true {
             let count: Int
-            do {
-                count = try unsafe buffer.withUnsafeMutableBytes { try unsafe StandardStream.input.read(into: $0) }
-            } catch let error as SystemCallError {
+            do throws(SystemCallError) {
+                var span = buffer.mutableSpan
+                // SAFETY: any bytes are valid UInt8 values.
+                var raw = unsafe span.mutableBytes
+                count = try unsafe raw.withUnsafeMutableBytes { (bytes) throws(SystemCallError) in
+                    try unsafe StandardStream.input.read(into: bytes)
+                }
+            } catch {
                 throw Failure.local(error)
             }
             guard count > 0 else { break }
@@ -122,7 +128,7 @@ struct Pipe {
         connection.finishSending()
     }
 
-    private static func pumpOutput(_ connection: Connection, _ report: Report) throws {
+    private static func pumpOutput(_ connection: Connection, _ report: Report) throws(Failure) {
         var buffer = [UInt8](repeating: 0, count: Self.bufferByteCount)
         while true {
             let received: Int?
@@ -136,11 +142,12 @@ struct Pipe {
             }
             guard let count = received else { return }
             report.didReceive(count)
-            do {
-                try unsafe buffer.withUnsafeBytes {
-                    try unsafe StandardStream.output.write(UnsafeRawBufferPointer(rebasing: $0[..<count]))
+            do throws(SystemCallError) {
+                // SAFETY: the array is held by this function.
+                try unsafe buffer.span.bytes.extracting(first: count).withUnsafeBytes {
+                    (bytes) throws(SystemCallError) in try unsafe StandardStream.output.write(bytes)
                 }
-            } catch let error as SystemCallError {
+            } catch {
                 throw Failure.local(error)
             }
         }

@@ -10,7 +10,7 @@ package struct ConnectionState: Hashable, Sendable {
         case active
         /// The peer has ended its direction; ours is open.
         case appCloseWait1
-        /// Both directions have ended, the peer's first; neither side has closed here.
+        /// Both directions have ended, the peer's first; we have yet to close.
         case appCloseWait2
         /// We ended our direction (or closed); the peer has said nothing yet.
         case peerCloseWait1
@@ -18,7 +18,7 @@ package struct ConnectionState: Hashable, Sendable {
         case peerCloseWait2
         /// We closed after the peer had ended its direction; it has yet to close.
         case peerFinCloseWait
-        /// The peer closed; we have yet to.
+        /// We ended our direction, then the peer closed; we have yet to.
         case appFinCloseWait
         /// The peer aborted; we have yet to answer with our own abort.
         case processAbort
@@ -38,7 +38,9 @@ package struct ConnectionState: Hashable, Sendable {
     ///
     /// - Returns: the flags to tell the peer now, none when it knows already.
     package mutating func sendingEnded() -> ConnectionStateFlags {
-        guard self.sent.isDisjoint(with: [.sendingDone, .closed, .abnormalClose]) else { return [] }
+        guard self.sent.isDisjoint(with: [.sendingDone, .closed, .abnormalClose]),
+            !self.received.contains(.abnormalClose)
+        else { return [] }
         self.sent.insert(.sendingDone)
         self.updatePhase()
         return .sendingDone
@@ -77,8 +79,10 @@ package struct ConnectionState: Hashable, Sendable {
     /// Both sides have closed or aborted: the element may be used for another connection.
     package var isOver: Bool { self.phase == .closed }
 
-    // The phase is a function of what was said by both sides, whatever the order was.
+    // The phase is a function of what was said by both sides, and of who began. The same may be said again and again.
     private mutating func updatePhase() {
+        let hasPeerBegun = self.phase == .appCloseWait1 || self.phase == .appCloseWait2
+        let haveWeBegun = self.phase == .peerCloseWait1 || self.phase == .peerCloseWait2
         let weClosed = !self.sent.isDisjoint(with: [.closed, .abnormalClose])
         let weEnded = self.sent.contains(.sendingDone)
         let peerClosed = !self.received.isDisjoint(with: [.closed, .abnormalClose])
@@ -89,13 +93,11 @@ package struct ConnectionState: Hashable, Sendable {
             if self.received.contains(.abnormalClose) {
                 self.phase = .processAbort
             } else {
-                self.phase = weEnded ? .appFinCloseWait : .appCloseWait1
+                self.phase = !weEnded ? .appCloseWait1 : hasPeerBegun ? .appCloseWait2 : .appFinCloseWait
             }
         case (true, false):
             if peerEnded {
-                self.phase =
-                    self.phase == .peerCloseWait1 || self.phase == .peerCloseWait2
-                    ? .peerCloseWait2 : .peerFinCloseWait
+                self.phase = haveWeBegun ? .peerCloseWait2 : .peerFinCloseWait
             } else {
                 self.phase = .peerCloseWait1
             }
@@ -104,7 +106,7 @@ package struct ConnectionState: Hashable, Sendable {
             case (false, false): self.phase = .active
             case (false, true): self.phase = .appCloseWait1
             case (true, false): self.phase = .peerCloseWait1
-            case (true, true): self.phase = self.phase == .peerCloseWait1 ? .peerCloseWait2 : .appCloseWait2
+            case (true, true): self.phase = haveWeBegun ? .peerCloseWait2 : .appCloseWait2
             }
         }
     }

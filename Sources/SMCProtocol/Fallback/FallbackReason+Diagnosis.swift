@@ -37,9 +37,7 @@ extension FallbackReason {
             case .synchronizationError: .synchronization
             default: .peerDeclined
             }
-        let number = String(diagnosis.rawValue, radix: 16)
-        let digits = String(repeating: "0", count: 8 - number.count) + number
-        self.init(code, "the peer declined: \(diagnosis) (\(digits))")
+        self.init(code, "the peer declined: \(diagnosis)")
     }
 
     /// Which path a peer's diagnosis speaks of; nil when it may be either.

@@ -153,6 +153,8 @@ package struct ServerHandshake: Hashable, Sendable {
         case join(CLCBody)
         /// Go on with TCP. `endLinkGroup`: the client does not know the link group; end it.
         case useTCP(endLinkGroup: Bool)
+        /// Send the Decline and go on with TCP.
+        case decline(Decline)
         case fail(String)
     }
 
@@ -166,6 +168,14 @@ package struct ServerHandshake: Hashable, Sendable {
             guard confirm.isFirstContact == accept.isFirstContact else {
                 return .fail("its CLC Confirm contradicts our Accept about the first contact")
             }
+            if let diagnosis = Self.objection(to: confirm, accept) {
+                let path: DecisionRecord.PathKind = accept.body.isRDMA ? .rdma : .sharedMemory
+                self.offer.record.refuse(
+                    path, FallbackReason(.versionMismatch, "the peer's CLC Confirm does not repeat what was agreed"))
+                var decline = self.offer.decline()
+                decline.diagnosis = diagnosis
+                return .decline(decline)
+            }
             return .join(confirm.body)
         case .decline(let decline):
             self.offer.note(decline)
@@ -173,6 +183,17 @@ package struct ServerHandshake: Hashable, Sendable {
         case .proposal, .accept:
             return .fail("it answered our CLC Accept with a \(message.type)")
         }
+    }
+
+    /// Release, connections and links must come back as they were sent (PROTOCOL 2.8).
+    private static func objection(to confirm: Confirm, _ accept: Accept) -> DeclineDiagnosis? {
+        guard let ours = accept.firstContactExtension else { return nil }
+        guard let theirs = confirm.firstContactExtension, theirs.release == ours.release else {
+            return .releaseNegotiationFailed
+        }
+        guard accept.body.isRDMA, ours.release > 0 else { return nil }
+        guard theirs.maxConnections == ours.maxConnections else { return .maxConnectionsNegotiationFailed }
+        return theirs.maxLinks == ours.maxLinks ? nil : .maxLinksNegotiationFailed
     }
 
     /// The message that sends the client to TCP.

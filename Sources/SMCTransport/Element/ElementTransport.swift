@@ -30,7 +30,7 @@ package final class ElementTransport: Transport {
         /// The peer's TCP connection ended: its process is gone, or it closed.
         var hasTCPEnded = false
         var isReleased = false
-        var onRelease: (@Sendable () -> Void)?
+        var onRelease: [@Sendable () -> Void] = []
     }
     private let shared = Mutex(Shared())
     // Copies of what the fast path asks, so that it takes no lock.
@@ -176,10 +176,13 @@ package final class ElementTransport: Transport {
 
     package var isFlushed: Bool { self.medium.isFlushed }
 
-    /// Runs `body` once, when neither side needs the elements any more.
+    /// Runs `body` once, when neither side needs the elements any more; at once if that is so already.
     package func onRelease(_ body: @escaping @Sendable () -> Void) {
-        self.shared.withLock { $0.onRelease = body }
-        self.releaseIfOver()
+        let isReleased = self.shared.withLock { shared in
+            if !shared.isReleased { shared.onRelease.append(body) }
+            return shared.isReleased
+        }
+        if isReleased { body() } else { self.releaseIfOver() }
     }
 
     // MARK: What the event loop reports
@@ -227,14 +230,14 @@ package final class ElementTransport: Transport {
 
     private func releaseIfOver() {
         let flags = ConnectionStateFlags(rawValue: UInt8(truncatingIfNeeded: self.own.state))
-        let body = self.shared.withLock { shared -> (@Sendable () -> Void)? in
+        let bodies = self.shared.withLock { shared -> [@Sendable () -> Void] in
             shared.connection.peerSaid(flags)
             let isClosedHere = !shared.connection.sent.isDisjoint(with: [.closed, .abnormalClose])
-            guard isClosedHere, shared.connection.isOver || shared.hasTCPEnded, !shared.isReleased else { return nil }
-            guard let body = shared.onRelease.take() else { return nil }
+            guard isClosedHere, shared.connection.isOver || shared.hasTCPEnded, !shared.isReleased else { return [] }
             shared.isReleased = true
-            return body
+            defer { shared.onRelease = [] }
+            return shared.onRelease
         }
-        body?()
+        for body in bodies { body() }
     }
 }

@@ -82,6 +82,10 @@ struct LinkServing {
             group.cancel(reservation)
             if endsLinkGroup { self.runtime.rdma.drop(group, "the peer does not know this link group") }
             return .useTCP
+        case .decline(let decline):
+            group.cancel(reservation)
+            try await self.channel.send(.decline(decline), until: self.deadline)
+            return .useTCP
         case .join(let peer):
             guard case .rdma(let endpoint) = peer else { preconditionFailure("the handshake checked the kind") }
             return try await self.join(group, reservation, endpoint, isFirstContact, answer, &handshake)

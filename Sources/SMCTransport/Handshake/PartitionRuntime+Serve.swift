@@ -120,6 +120,10 @@ extension PartitionRuntime {
         case .useTCP:
             partition.release(offered)
             return .useTCP
+        case .decline(let decline):
+            partition.release(offered)
+            try await channel.send(.decline(decline), until: deadline)
+            return .useTCP
         case .join(let body):
             guard case .dmb(let endpoint) = body, endpoint.gid == peerAddress else {
                 partition.release(offered)
