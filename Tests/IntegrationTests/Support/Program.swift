@@ -103,7 +103,9 @@ final class Program: Sendable {
 
     var outputData: Data { FileManager.default.contents(atPath: self.outputPath) ?? Data() }
     var output: String { String(decoding: self.outputData, as: UTF8.self) }
-    var errors: String { String(decoding: FileManager.default.contents(atPath: self.errorsPath) ?? Data(), as: UTF8.self) }
+    var errors: String {
+        String(decoding: FileManager.default.contents(atPath: self.errorsPath) ?? Data(), as: UTF8.self)
+    }
     var errorLines: [String] { self.errors.split(separator: "\n").map(String.init) }
 
     /// Waits for a whole line on standard error that contains `text`.

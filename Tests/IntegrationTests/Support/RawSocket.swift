@@ -5,7 +5,9 @@ final class RawSocket: Sendable {
     private let descriptor: Int32
 
     private init(_ descriptor: Int32) throws {
-        guard descriptor >= 0 else { throw Scene.Trouble(description: "no socket: \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else {
+            throw Scene.Trouble(description: "no socket: \(String(cString: strerror(errno)))")
+        }
         self.descriptor = descriptor
         _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
     }
@@ -24,7 +26,9 @@ final class RawSocket: Sendable {
 
     private static func with(_ address: sockaddr_in, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
         withUnsafePointer(to: address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
     }
 
@@ -89,7 +93,9 @@ final class RawSocket: Sendable {
         var bytes: [UInt8] = []
         while bytes.count < count {
             let more = try await self.read(atMost: count - bytes.count)
-            guard !more.isEmpty else { throw Scene.Trouble(description: "the end came after \(bytes.count) of \(count) bytes") }
+            guard !more.isEmpty else {
+                throw Scene.Trouble(description: "the end came after \(bytes.count) of \(count) bytes")
+            }
             bytes += more
         }
         return bytes
