@@ -42,9 +42,16 @@ package enum StandardStream: Int32, Sendable {
         }
     }
 
-    /// A reader that goes away shows as an error of the write, and does not kill the process.
-    package static func ignoreBrokenPipes() {
+    /// To be called first of all, before anything opens a descriptor. A reader that goes away shows as an error of the
+    /// write, and does not kill the process. A stream that is closed stays unusable: its number does not go to the next
+    /// socket, which would then get what is meant for standard output.
+    package static func prepare() {
         // SAFETY: ignoring needs no handler.
         _ = signal(SIGPIPE, SIG_IGN)
+        for stream in [Self.input, .output, .error] where fcntl(stream.rawValue, F_GETFD) == -1 {
+            // The lowest free number is this one, as those below are taken. Opened for the other direction, so that every
+            // use fails.
+            _ = unsafe open("/dev/null", stream == .input ? O_WRONLY : O_RDONLY)
+        }
     }
 }

@@ -19,7 +19,8 @@ struct ConnectCommand: AsyncParsableCommand {
             """ + Exit.help)
 
     @Argument(
-        help: "Where to connect to: HOST:PORT. HOST may be a name, an IPv4 address, or an IPv6 address in brackets.")
+        help: "Where to connect to: HOST:PORT. HOST may be a name, an IPv4 address, or an IPv6 address in brackets.",
+        transform: Endpoint.remote)
     var endpoint: Endpoint
 
     @OptionGroup var paths: PathOptions
@@ -31,7 +32,6 @@ struct ConnectCommand: AsyncParsableCommand {
     var quiet = false
 
     func run() async throws {
-        StandardStream.ignoreBrokenPipes()
         let host = self.endpoint.host ?? "localhost"
         do {
             let partition = try await Partition.join(self.paths.configuration(name: "smc connect"))

@@ -17,7 +17,9 @@ struct ListenCommand: AsyncParsableCommand {
 
             """ + Exit.help)
 
-    @Argument(help: "Where to listen: [HOST:]PORT; without HOST on all addresses. Port 0 lets the system choose.")
+    @Argument(
+        help: "Where to listen: [HOST:]PORT; without HOST on all addresses. Port 0 lets the system choose.",
+        transform: Endpoint.local)
     var endpoint: Endpoint
 
     @OptionGroup var paths: PathOptions
@@ -32,7 +34,6 @@ struct ListenCommand: AsyncParsableCommand {
     var quiet = false
 
     func run() async throws {
-        StandardStream.ignoreBrokenPipes()
         do {
             let partition = try await Partition.join(self.paths.configuration(name: "smc listen"))
             let listener = try await partition.listen(on: self.endpoint.host, port: self.endpoint.port)
@@ -105,7 +106,7 @@ func abandon(_ connection: Connection) async {
 
 /// Says what was wrong; gives the exit code for it.
 func fail(_ error: SMCError, isJSON: Bool) -> ExitCode {
-    complain(error.message)
+    complain(error.message + Exit.hint(error))
     if isJSON { StandardStream.error.write(jsonLine(["error": error.message, "code": error.code.rawValue]) + "\n") }
     return Exit.code(error)
 }

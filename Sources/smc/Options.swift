@@ -41,8 +41,12 @@ struct PathOptions: ParsableArguments {
     /// Whether the connection took the path that was asked for; if not, a line that says why.
     func complaint(about connection: Connection) -> String? {
         guard let required = self.require, connection.path != required.path else { return nil }
-        let reason = connection.decision.reason ?? "the peer preferred it"
-        let remedy = connection.decision.remedy.map { " (\($0))" } ?? ""
+        // What became of other paths is of no interest to somebody who insists on this one.
+        let refusals = connection.decision.refusals.filter { $0.path == required.path }
+        var remedies: [String] = []
+        for remedy in refusals.compactMap(\.remedy) where !remedies.contains(remedy) { remedies.append(remedy) }
+        let reason = refusals.isEmpty ? "the peer preferred it" : refusals.map(\.detail).joined(separator: "; ")
+        let remedy = remedies.isEmpty ? "" : " (\(remedies.joined(separator: "; ")))"
         return "path \(connection.path.rawValue) was taken, not \(required.path.rawValue): \(reason)\(remedy)"
     }
 }
@@ -61,24 +65,38 @@ enum RequiredPath: String, ExpressibleByArgument, CaseIterable {
 }
 
 /// `HOST:PORT`, `[V6]:PORT` or just `PORT`.
-struct Endpoint: ExpressibleByArgument {
+struct Endpoint {
     var host: String?
     var port: Int
 
-    init?(argument: String) {
+    /// Where to connect to.
+    static func remote(_ argument: String) throws -> Endpoint {
+        let endpoint = try Endpoint(argument)
+        guard endpoint.port > 0 else { throw ValidationError("nobody can listen on port 0") }
+        return endpoint
+    }
+
+    /// Where to listen.
+    static func local(_ argument: String) throws -> Endpoint {
+        try Endpoint(argument)
+    }
+
+    private init(_ argument: String) throws {
         var hostText: Substring?
         var portText = Substring(argument)
         if let colon = argument.lastIndex(of: ":") {
             hostText = argument[..<colon]
             portText = argument[argument.index(after: colon)...]
         }
-        guard let port = Int(portText), (0...65535).contains(port) else { return nil }
+        guard let port = Int(portText), (0...65535).contains(port) else {
+            throw ValidationError("'\(portText)' is no port: HOST:PORT with a PORT up to 65535")
+        }
         self.port = port
         guard var host = hostText, !host.isEmpty else { return }
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = host.dropFirst().dropLast()
         } else if host.contains(":") {
-            return nil  // An IPv6 address without brackets: where does the port begin?
+            throw ValidationError("put an IPv6 address into brackets, [fe80::1]:7000, to tell it from the port")
         }
         self.host = String(host)
     }
@@ -98,6 +116,14 @@ enum Exit {
         Exit codes: 0 all went well, 1 a local failure such as a closed standard output, 3 another path than the required \
         one was taken, 4 the connection broke, 5 no connection came about, 64 wrong usage.
         """
+
+    /// What to do about a library error; empty when the error says enough.
+    static func hint(_ error: SMCError) -> String {
+        switch error.code {
+        case .handshakeFailed: " (if it is a plain TCP server, use --require tcp)"
+        default: ""
+        }
+    }
 
     /// The code for a library error.
     static func code(_ error: SMCError) -> ExitCode {

@@ -19,7 +19,7 @@ struct PingCommand: AsyncParsableCommand {
 
             """ + Exit.help)
 
-    @Argument(help: "Where 'smc listen --echo' listens: HOST:PORT.")
+    @Argument(help: "Where 'smc listen --echo' listens: HOST:PORT.", transform: Endpoint.remote)
     var endpoint: Endpoint
 
     @OptionGroup var paths: PathOptions
@@ -74,7 +74,6 @@ struct PingCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        StandardStream.ignoreBrokenPipes()
         let host = self.endpoint.host ?? "localhost"
         do {
             let partition = try await Partition.join(self.paths.configuration(name: "smc ping"))
