@@ -37,7 +37,9 @@ extension FallbackReason {
             case .synchronizationError: .synchronization
             default: .peerDeclined
             }
-        self.init(code, "the peer declined: \(diagnosis)")
+        // The standard has one code for both, and its words mean little to those who have no such device.
+        let meaning = diagnosis == .noSMCDv2Device ? "no VLAN of one machine has both ends; " : ""
+        self.init(code, "the peer declined: \(meaning)\(diagnosis)")
     }
 
     /// Which path a peer's diagnosis speaks of; nil when it may be either.

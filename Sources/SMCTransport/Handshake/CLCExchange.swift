@@ -10,6 +10,9 @@ extension TCPChannel {
         guard CLCHeader.looksLikeCLC(start) else {
             throw .protocolViolation("it sent bytes that are not CLC where a CLC message was due: is SMC spoken there?")
         }
+        guard start.count == CLCHeader.byteCount else {
+            throw .peerGone("it ended the connection in the middle of a message of the handshake")
+        }
         let header: CLCHeader
         do throws(WireError) {
             header = try CLCHeader(decoding: start)

@@ -215,7 +215,7 @@ extension TransportError {
     /// The error as it is told when it ends a handshake.
     package var inHandshake: String {
         switch self {
-        case .timedOut: "the peer did not go on in time; is SMC spoken there? (plain TCP: allow the path tcp only)"
+        case .timedOut: "the peer did not go on in time; is SMC spoken there?"
         default: "\(self)"
         }
     }
