@@ -75,7 +75,10 @@ package struct LocalOffer: Hashable, Sendable {
     /// Notes what a peer's Decline says.
     mutating func note(_ decline: Decline) {
         for diagnosis in [decline.diagnosis] + decline.furtherDiagnoses {
-            let reason = FallbackReason(peerDiagnosis: diagnosis)
+            var reason = FallbackReason(peerDiagnosis: diagnosis)
+            if reason.code == .noCommonUEID, let rdma = self.rdma {
+                reason.detail += "; ours: \(rdma.userEIDs.map(\.text).joined(separator: ", "))"
+            }
             if let path = FallbackReason.path(of: diagnosis) {
                 self.record.refuse(path, reason)
             } else {

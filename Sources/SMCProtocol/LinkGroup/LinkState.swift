@@ -78,6 +78,11 @@ package struct LinkState: Hashable, Sendable {
         return .confirmRKey(ConfirmRKey(rkey: rkey, address: address))
     }
 
+    /// The peer has not answered the announcement in time: its answer, should it still come, means nothing any more.
+    package mutating func announcementAbandoned() {
+        self.pendingRKey = nil
+    }
+
     /// Asks whether the peer is there, unless it is being asked already.
     package mutating func testDue(userData: UInt128) -> LLCMessage? {
         guard self.phase == .active, self.pendingTest == nil else { return nil }

@@ -20,8 +20,10 @@ package final class RDMAEngine: Sendable {
         var firstContacts: [RemoteHost: AsyncGate] = [:]
         var isClosed = false
     }
+    /// Kept until the device is removed, in use or not: librdmacm has it open from the first route on, and the kernel
+    /// holds a removal up until that is over.
     private struct Watched {
-        weak var device: DeviceContext?
+        let device: DeviceContext
         var keys: [EventLoop.Key]
     }
     private let state = Mutex(State())
@@ -149,34 +151,31 @@ package final class RDMAEngine: Sendable {
             return state.groups
         }
         for group in groups { await group.link.endGroup() }
-        let keys = self.state.withLock { state in
-            let keys = state.watched.values.flatMap(\.keys)
+        let watched = self.state.withLock { state in
+            let watched = Array(state.watched.values)
             state.watched.removeAll()
-            return keys
+            return watched
         }
-        for key in keys { self.loop.remove(key) }
+        for key in watched.flatMap(\.keys) { self.loop.remove(key) }
     }
 
     // MARK: Devices
 
     private func watch(_ device: DeviceContext) {
-        let isWatched = self.state.withLock { $0.watched[device.name]?.device === device }
-        guard !isWatched else { return }
-        var keys: [EventLoop.Key] = []
-        for descriptor in [device.managementDescriptor, device.asyncDescriptor] {
-            let key = try? self.loop.add(descriptor, for: .readable) { [weak self, weak device] _ in
-                guard let device else { return }
-                self?.eventsCame(device)
+        self.state.withLock { state in
+            guard !state.isClosed, !device.isRemoved, state.watched[device.name]?.device !== device else { return }
+            // One of that name that is gone: its descriptors may be open as something else by now.
+            for key in state.watched[device.name]?.keys ?? [] { self.loop.remove(key) }
+            var keys: [EventLoop.Key] = []
+            for descriptor in [device.managementDescriptor, device.asyncDescriptor] {
+                let key = try? self.loop.add(descriptor, for: .readable) { [weak self, weak device] _ in
+                    guard let device else { return }
+                    self?.eventsCame(device)
+                }
+                if let key { keys.append(key) }
             }
-            if let key { keys.append(key) }
+            state.watched[device.name] = Watched(device: device, keys: keys)
         }
-        let added = keys
-        let old = self.state.withLock { state in
-            let old = state.watched[device.name]?.keys ?? []
-            state.watched[device.name] = Watched(device: device, keys: added)
-            return old
-        }
-        for key in old { self.loop.remove(key) }
     }
 
     private func eventsCame(_ device: DeviceContext) {
@@ -191,8 +190,11 @@ package final class RDMAEngine: Sendable {
 
     /// The kernel waits until nobody uses a removed device: everything on it goes now.
     private func lost(_ device: DeviceContext) {
-        let keys = self.state.withLock { $0.watched.removeValue(forKey: device.name)?.keys ?? [] }
-        for key in keys { self.loop.remove(key) }
+        self.state.withLock { state in
+            guard state.watched[device.name]?.device === device else { return }
+            for key in state.watched[device.name]?.keys ?? [] { self.loop.remove(key) }
+            state.watched[device.name] = nil
+        }
         let groups = self.state.withLock { state in state.groups.filter { $0.link.uses(device) } }
         for group in groups { group.link.takeDown("the RDMA device \(device.name) was removed") }
     }

@@ -177,6 +177,7 @@ package final class RDMALink: Sendable {
             let message = state.protocolState.announce(rkey: buffer.key, address: buffer.address)
             self.enqueue(message, &state)
         }
+        defer { self.state.withLock { $0.protocolState.announcementAbandoned() } }
         try await self.wait(until: deadline) { $0.announcement?.isAccepted != nil }
         guard self.state.withLock({ $0.announcement?.isAccepted }) == true else {
             throw .protocolViolation("the peer refused our RMB (Confirm RKey)")

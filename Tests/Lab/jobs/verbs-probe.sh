@@ -1,5 +1,9 @@
 #!/bin/sh
 # Two guests: SMCVerbs on a real rxe device. Argument: the path of the verbs-probe program.
+#
+# lab: --guests 2
+# arguments: {verbs-probe}
+# test verbs exit: SMCVerbs moves bytes, refuses what it must, and lets a removed device go
 set -eu
 probe=$1
 
