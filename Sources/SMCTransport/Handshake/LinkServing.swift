@@ -64,7 +64,12 @@ struct LinkServing {
             handshake.refuse(.rdma, error)
             return .next
         }
-        let body = CLCBody.rdma(reservation.endpoint(group, self.runtime, group.link.route))
+        guard let route = group.link.route else {
+            group.cancel(reservation)
+            handshake.refuse(.rdma, FallbackReason(.linkFailed, "the RDMA link went down"))
+            return .next
+        }
+        let body = CLCBody.rdma(reservation.endpoint(group, self.runtime, route))
         let accept = handshake.accept(candidate, body: body, isFirstContact: isFirstContact)
         let answer: CLCMessage
         do throws(TransportError) {

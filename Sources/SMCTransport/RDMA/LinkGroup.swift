@@ -14,7 +14,8 @@ package final class LinkGroup: Sendable {
     package let link: RDMALink
     /// Names the link at the other end; a client finds its group by it.
     package let remoteQueuePairNumber: UInt32?
-    private let domain: ProtectionDomain
+    // Dropped when the link goes down, as the link drops its verbs objects.
+    private let domain: Mutex<ProtectionDomain?>
     private let worker: Worker
     private let ringByteCount: Int
     private let maxConnections: Int
@@ -39,7 +40,7 @@ package final class LinkGroup: Sendable {
         self.role = role
         self.peer = peer
         self.link = link
-        self.domain = domain
+        self.domain = Mutex(domain)
         self.worker = worker
         self.ringByteCount = ringByteCount
         self.maxConnections = maxConnections
@@ -116,7 +117,9 @@ package final class LinkGroup: Sendable {
     }
 
     private func register(_ ringByteCount: Int) async throws(FallbackReason) -> RegisteredBuffers {
-        let domain = self.domain
+        guard let domain = self.domain.withLock({ $0 }) else {
+            throw FallbackReason(.linkFailed, "the RDMA link went down")
+        }
         return try await self.worker.run { () throws(FallbackReason) in
             do {
                 return try RegisteredBuffers(
@@ -180,5 +183,6 @@ package final class LinkGroup: Sendable {
             return state.receiving + state.sending.values.flatMap(\.self)
         }
         for buffers in all { buffers.dropRegistration() }
+        self.domain.withLock { $0 = nil }
     }
 }

@@ -18,8 +18,10 @@ package final class RDMALink: Sendable {
         }
     }
 
-    /// The verbs objects, dropped as a whole when the link goes down.
+    /// The verbs objects and the device below them, dropped as a whole when the link goes down: programs may hold on
+    /// to connections that are broken, and the kernel waits for whoever uses a removed device.
     struct Resources: Sendable {
+        let route: RDMARoute
         let queuePair: QueuePair
         let completions: CompletionQueue
         let messages: MemoryRegion
@@ -57,7 +59,6 @@ package final class RDMALink: Sendable {
     }
 
     package let loop: EventLoop
-    package let route: RDMARoute
     let state: Mutex<State>
     let transports = Mutex<[UInt32: ElementTransport]>([:])
     let mediums = Mutex<[UInt32: RDMAMedium]>([:])
@@ -78,7 +79,6 @@ package final class RDMALink: Sendable {
         maxConnections: UInt8, callbacks: Callbacks
     ) throws {
         self.loop = loop
-        self.route = route
         self.callbacks = callbacks
         self.messageMemory = try Mapping(anonymousByteCount: Self.spillOffset + Sizes.spillByteCount)
         // SAFETY: the mapping is kept as long as the registration, whose owner it is.
@@ -99,7 +99,8 @@ package final class RDMALink: Sendable {
             linkUserID: .random(in: 1 ... .max), maxLinks: HandshakeConstants.maxLinks, maxConnections: maxConnections)
         self.state = Mutex(
             State(
-                resources: Resources(queuePair: queuePair, completions: completions, messages: messages),
+                resources: Resources(
+                    route: route, queuePair: queuePair, completions: completions, messages: messages),
                 protocolState: LinkState(role: role, identity: identity)))
         try queuePair.toInitialized(port: route.port)
         for slot in 0..<Sizes.receiveSlots { try Self.postReceive(slot, queuePair, messages) }
@@ -110,32 +111,35 @@ package final class RDMALink: Sendable {
 
     /// Lets the peer's packets in.
     package func connect(to peer: RDMAEndpoint, mtu: PathMTU) throws {
-        try self.withQueuePair { queuePair in
-            try queuePair.toReadyToReceive(
+        try self.withResources { resources in
+            try resources.queuePair.toReadyToReceive(
                 QueuePair.Peer(
                     number: peer.queuePairNumber, gid: SMCVerbs.GID(peer.gid), packetSequenceNumber: peer.initialPSN,
                     pathMTU: mtu.rawValue),
-                port: self.route.port, gidIndex: self.route.gidIndex,
+                port: resources.route.port, gidIndex: resources.route.gidIndex,
                 receiverNotReadyTimer: RDMALimits.receiverNotReadyTimer)
         }
     }
 
     /// Lets our own packets out.
     package func startSending() throws {
-        try self.withQueuePair { queuePair in
-            guard queuePair.state == .readyToReceive else { return }
-            try queuePair.toReadyToSend(
+        try self.withResources { resources in
+            guard resources.queuePair.state == .readyToReceive else { return }
+            try resources.queuePair.toReadyToSend(
                 packetSequenceNumber: self.initialPSN, timeoutExponent: RDMALimits.timeoutExponent,
                 retryCount: RDMALimits.retryCount)
         }
     }
 
-    private func withQueuePair(_ body: (QueuePair) throws -> Void) throws {
+    private func withResources(_ body: (Resources) throws -> Void) throws {
         guard let resources = self.state.withLock({ $0.resources }) else {
             throw TransportError.peerGone("the RDMA link is down")
         }
-        try body(resources.queuePair)
+        try body(resources)
     }
+
+    /// The way it goes; nil when it is down.
+    package var route: RDMARoute? { self.state.withLock { $0.resources?.route } }
 
     // MARK: LLC
 
