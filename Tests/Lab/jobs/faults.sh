@@ -8,7 +8,7 @@
 # test lossy-wire 1 2: with 1 % loss in mid-stream data arrive unchanged over RDMA
 # test killed-listener 1 2: kill -9 of the listening program in mid-stream
 # test killed-client 1 2: kill -9 of the connecting program in mid-stream
-# test device-goes-and-comes 1 2: rdma link delete in mid-stream at the listener; tcp without the device, RDMA with the new one
+# test device-goes-and-comes 1 2: rdma link delete in mid-stream at the listener; tcp without it, RDMA with a new one
 # test idle-device 1 2: rdma link delete while the listener, which has used the device, has no connection
 # test held-connection 1 2: rdma link delete while a program holds a connection without looking at it
 # test device-of-client 1 2: rdma link delete in mid-stream at the client
@@ -23,7 +23,10 @@ if [ "$LAB_ID" = 1 ]; then
 fi
 lab-barrier up 90
 
-ping_server() { timeout 30 "$smc" ping --hypervisor none --count 3 --warmup 0 --size 100K "$@" guest1:7100 > got 2> log; code=$?; }
+ping_server() {
+    timeout 30 "$smc" ping --hypervisor none --count 3 --warmup 0 --size 100K "$@" guest1:7100 > got 2> log
+    code=$?
+}
 over_rdma() { ping_server --ueid LAB-A --json && grep -q '"path":"rdma"' got; }
 
 begin no-common-ueid
