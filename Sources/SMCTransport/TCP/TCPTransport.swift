@@ -74,7 +74,7 @@ package final class TCPTransport: Transport {
     package func abort() {
         guard !self.isClosed.exchange(true, ordering: .relaxed) else { return }
         self.isSendingOver.store(true, ordering: .relaxed)
-        self.channel.socket.resetOnClose()
+        self.channel.socket.reset()
         self.channel.stopWatching()
     }
 
