@@ -3,6 +3,7 @@ import Foundation
 import Histogram
 import SMC
 import SMCSystem
+import Synchronization
 
 /// `smc ping`: round trips with an echo, measured and checked.
 struct PingCommand: AsyncParsableCommand {
@@ -84,7 +85,7 @@ struct PingCommand: AsyncParsableCommand {
                 throw Exit.otherPath
             }
             let start = ContinuousClock.now
-            let histogram = try await self.measureAll(connections)
+            let histogram = try await self.measureAll(connections).histogram.withLock { $0 }
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             self.show(connections[0], histogram, seconds)
             for connection in connections { await connection.close() }
@@ -112,12 +113,27 @@ struct PingCommand: AsyncParsableCommand {
         return connections
     }
 
-    private func measureAll(_ connections: [Connection]) async throws(SMCError) -> Histogram<UInt64> {
-        let results = await withTaskGroup(of: Swift.Result<Histogram<UInt64>, SMCError>.self) { group in
+    /// Round trips of all connections. One histogram with its final size: growing one is slow enough to be measured, and
+    /// would delay the other connections.
+    private final class Times: Sendable {
+        static let longestNanoseconds: UInt64 = 3_600_000_000_000
+        let histogram = Mutex(
+            Histogram<UInt64>(
+                highestTrackableValue: Times.longestNanoseconds, numberOfSignificantValueDigits: .three))
+
+        func record(_ time: Duration) {
+            let nanoseconds = UInt64(max(1, time / .nanoseconds(1)))
+            self.histogram.withLock { _ = $0.record(min(nanoseconds, Self.longestNanoseconds)) }
+        }
+    }
+
+    private func measureAll(_ connections: [Connection]) async throws(SMCError) -> Times {
+        let times = Times()
+        let results = await withTaskGroup(of: Swift.Result<Void, SMCError>.self) { group in
             for (number, connection) in connections.enumerated() {
                 group.addTask {
                     do throws(SMCError) {
-                        return .success(try await self.measure(connection, number))
+                        return .success(try await self.measure(connection, number, times))
                     } catch {
                         return .failure(error)
                     }
@@ -125,16 +141,11 @@ struct PingCommand: AsyncParsableCommand {
             }
             return await group.reduce(into: []) { $0.append($1) }
         }
-        var total = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
-        for result in results {
-            let one = try result.get()
-            for bucket in one.recordedValues() { total.record(bucket.value, count: bucket.count) }
-        }
-        return total
+        for result in results { try result.get() }
+        return times
     }
 
-    private func measure(_ connection: Connection, _ number: Int) async throws(SMCError) -> Histogram<UInt64> {
-        var histogram = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
+    private func measure(_ connection: Connection, _ number: Int, _ times: Times) async throws(SMCError) {
         var message = (0..<self.size.value).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ number) }
         var answer = [UInt8](repeating: 0, count: self.size.value)
         let warmup = self.warmup ?? min(self.count, 100)
@@ -142,14 +153,13 @@ struct PingCommand: AsyncParsableCommand {
             if !message.isEmpty { message[0] = UInt8(truncatingIfNeeded: round) }
             let start = ContinuousClock.now
             try await Self.exchange(connection, message, &answer)
-            let nanoseconds = UInt64(max(1, (ContinuousClock.now - start) / .nanoseconds(1)))
+            let time = ContinuousClock.now - start
             guard answer == message else {
                 throw SMCError(.protocolViolation, "round trip \(round) on connection \(number) came back changed")
             }
-            if round >= warmup { histogram.record(nanoseconds) }
+            if round >= warmup { times.record(time) }
         }
         connection.finishSending()
-        return histogram
     }
 
     /// A message out and back. What comes back is taken while the rest goes out, or both ends would wait for room.

@@ -41,7 +41,7 @@ expect_code() { [ "$code" = "$1" ] || problem "exit code $code, not $1"; }
 show() {
     [ "$problems" = 0 ] && return
     local file
-    for file in "$@"; do echo "--- $file"; tail -n 20 "$file"; done
+    for file in "$@"; do [ ! -f "$file" ] || { echo "--- $file"; tail -n 20 "$file"; }; done
 }
 
 finish() {

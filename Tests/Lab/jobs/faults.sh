@@ -8,6 +8,7 @@
 # test lossy-wire 1 2: with 1 % loss in mid-stream data arrive unchanged over RDMA
 # test killed-listener 1 2: kill -9 of the listening program in mid-stream
 # test killed-client 1 2: kill -9 of the connecting program in mid-stream
+# test killed-in-handshake 1 2: clients killed at any moment while they set up connections leave nothing at the listener
 # test device-goes-and-comes 1 2: rdma link delete in mid-stream at the listener; tcp without it, RDMA with a new one
 # test idle-device 1 2: rdma link delete while the listener, which has used the device, has no connection
 # test held-connection 1 2: rdma link delete while a program holds a connection without looking at it
@@ -182,6 +183,30 @@ lab-barrier killed-2
 start=$(now)
 if [ "$LAB_ID" = 1 ]; then survivor "$start"; fi
 if [ "$LAB_ID" = 2 ]; then expect "the other listener still serves over RDMA" over_rdma; fi
+finish
+
+begin killed-in-handshake
+complaints=$(grep -c . server-log 2> /dev/null)
+if [ "$LAB_ID" = 2 ]; then
+    five() { "$smc" ping --require rdma --ueid LAB-A --connections 5 --size 10K --count 5 guest1:7100 > got 2> log; }
+    start=$(now)
+    expect "five connections" five
+    took=$(awk -v start="$start" -v end="$(now)" 'BEGIN { print end - start }')
+    for part in 3 4 5 6 7 8 9 10; do
+        "$smc" ping --require rdma --ueid LAB-A --connections 5 --size 10K --count 5 guest1:7100 > got 2> log & job=$!
+        sleep "$(awk -v took="$took" -v part="$part" 'BEGIN { print took * part / 11 }')"
+        kill -9 "$job"
+        wait "$job"
+    done 2> /dev/null
+    expect "the listener serves over RDMA" over_rdma
+fi
+lab-barrier killed-eight
+if [ "$LAB_ID" = 1 ]; then
+    expect "some were killed in the middle" test "$(grep -c . server-log)" -gt "$complaints"
+    no_connections() { ! connected "$server"; }
+    expect "no queue pair stays" soon 20 no_connections
+fi
+show server-log
 finish
 
 # delete_device: how long it takes counts: the kernel waits for whoever uses the device.

@@ -14,7 +14,7 @@ from .bench import END_S, Bench, Failed
 
 JOBS = host.TESTS_LAB / "jobs"
 REPOSITORY = host.TESTS_LAB.parent.parent
-JOB_LIMIT_S = 240
+JOB_LIMIT_S = 300
 SHOWN_LINES = 60
 PAYLOAD_BYTES = 3 << 20
 BLOCK_BYTES = 1024
