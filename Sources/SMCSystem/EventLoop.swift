@@ -33,6 +33,8 @@ package final class EventLoop: Sendable {
         var timerJobs: [UInt64: Job] = [:]
         var jobs: [Job] = []
         var isStopped = false
+        /// The thread takes nothing any more.
+        var hasEnded = false
     }
 
     private static let wakeKey: UInt64 = 0
@@ -48,7 +50,8 @@ package final class EventLoop: Sendable {
         SystemThread.start(name: name) { self.run() }
     }
 
-    /// Ends the thread soon; handlers and timers that have not run are dropped.
+    /// Ends the thread soon. Jobs and timers that have not run do so now, before their time, so that nobody waits for
+    /// them in vain; what comes later is dropped.
     package func stop() {
         self.state.withLock { $0.isStopped = true }
         self.wakeEvent.signal()
@@ -87,9 +90,11 @@ package final class EventLoop: Sendable {
 
     /// Stops watching. A handler that is running now may still finish after this.
     package func remove(_ key: Key) {
-        self.state.withLock { state in
-            guard let watched = state.watched.removeValue(forKey: key.value) else { return }
+        // Taken out of the lock: what the handler holds may use this loop when it goes.
+        _ = self.state.withLock { state -> Watched? in
+            guard let watched = state.watched.removeValue(forKey: key.value) else { return nil }
             try? self.poller.remove(watched.descriptor)
+            return watched
         }
     }
 
@@ -97,15 +102,18 @@ package final class EventLoop: Sendable {
 
     /// Runs `job` on the loop's thread soon.
     package func execute(_ job: @escaping Job) {
-        self.state.withLock { $0.jobs.append(job) }
+        self.state.withLock { if !$0.hasEnded { $0.jobs.append(job) } }
         self.wakeEvent.signal()
     }
 
     /// Runs `job` on the loop's thread after `delay`, unless it is cancelled before.
+    ///
+    /// - Returns: nil when the loop has ended, so that the job will never run.
     @discardableResult
-    package func schedule(after delay: Duration, _ job: @escaping Job) -> Key {
+    package func schedule(after delay: Duration, _ job: @escaping Job) -> Key? {
         let deadline = ContinuousClock.now.advanced(by: delay)
-        let (key, isNext) = self.state.withLock { state in
+        let (key, isNext) = self.state.withLock { state -> (UInt64?, Bool) in
+            guard !state.hasEnded else { return (nil, false) }
             let key = state.nextKey
             state.nextKey += 1
             state.timers.insert(Timer(deadline: deadline, key: key))
@@ -113,12 +121,13 @@ package final class EventLoop: Sendable {
             return (key, state.timers.min?.key == key)
         }
         if isNext { self.wakeEvent.signal() }
-        return Key(value: key)
+        return key.map { Key(value: $0) }
     }
 
     /// Drops a timer that has not run.
     package func cancel(_ key: Key) {
-        self.state.withLock { _ = $0.timerJobs.removeValue(forKey: key.value) }
+        // Taken out of the lock: what the job holds may use this loop when it goes.
+        _ = self.state.withLock { $0.timerJobs.removeValue(forKey: key.value) }
     }
 
     // MARK: The thread
@@ -134,11 +143,24 @@ package final class EventLoop: Sendable {
             for occurrence in occurrences { self.handle(occurrence) }
             for job in self.takeDueJobs() { job() }
         }
-        self.state.withLock { state in
-            state.watched.removeAll()
-            state.timerJobs.removeAll()
-            state.jobs.removeAll()
+        self.end()
+    }
+
+    private func end() {
+        // What was registered goes outside of the lock: it may use this loop when it goes.
+        let (jobs, watched) = self.state.withLock { state in
+            state.hasEnded = true
+            defer {
+                state.watched.removeAll()
+                state.timers = Heap()
+                state.timerJobs.removeAll()
+                state.jobs.removeAll()
+            }
+            let timers = state.timerJobs.sorted { $0.key < $1.key }.map(\.value)
+            return (state.jobs + timers, state.watched)
         }
+        for job in jobs { job() }
+        _ = consume watched
     }
 
     private func handle(_ occurrence: Poller.Occurrence) {

@@ -20,11 +20,12 @@ package final class FutexWord: @unchecked Sendable {
     }
 
     package var value: UInt32 {
-        unsafe self.word.pointee.load(ordering: .acquiring)
+        unsafe self.word.pointee.load(ordering: .sequentiallyConsistent)
     }
 
     package func add(_ count: UInt32) {
-        _ = unsafe self.word.pointee.wrappingAdd(count, ordering: .acquiringAndReleasing)
+        // Sequentially consistent: callers look next whether anybody sleeps, and that load must not come before.
+        _ = unsafe self.word.pointee.wrappingAdd(count, ordering: .sequentiallyConsistent)
     }
 
     /// Takes one off unless the word is 0; tells whether it did.

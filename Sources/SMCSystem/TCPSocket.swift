@@ -163,12 +163,14 @@ package final class TCPSocket: Sendable {
         _ = shutdown(self.descriptor, Int32(SHUT_RDWR))
     }
 
-    /// Ends both directions with a reset, at once, so that the peer cannot take it for an orderly end.
+    /// Ends both directions at once with a reset, so that the peer cannot take it for an orderly end.
+    ///
+    /// A shutdown would send the end before the reset, and a close has to wait for the last reference.
     package func reset() {
-        var nowhere = sockaddr()
-        nowhere.sa_family = sa_family_t(AF_UNSPEC)
-        // SAFETY: the struct is ours. connect(2) to AF_UNSPEC dissolves the association, which TCP does with a reset.
-        _ = unsafe Glibc.connect(self.descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
+        var address = sockaddr()
+        address.sa_family = sa_family_t(AF_UNSPEC)
+        // SAFETY: the address is ours; connecting to no family is how Linux is told to disconnect (connect(2)).
+        _ = unsafe Glibc.connect(self.descriptor, &address, socklen_t(MemoryLayout<sockaddr>.size))
     }
 
     /// Whether the peer has said that it sends no more (or the connection is broken).

@@ -66,7 +66,7 @@ package final class WaitPoint: Sendable {
     /// cancelled.
     ///
     /// - Parameter loop: runs the timer of the deadline.
-    /// - Returns: false when the deadline passed.
+    /// - Returns: false when the deadline passed, or the loop that should have told so has ended.
     package func wait(
         since ticket: Ticket, until deadline: ContinuousClock.Instant?, on loop: EventLoop
     ) async -> Bool {
@@ -84,6 +84,7 @@ package final class WaitPoint: Sendable {
                     let timer = loop.schedule(after: delay) { [weak self] in
                         self?.finish(identifier, returning: false)
                     }
+                    guard let timer else { return self.finish(identifier, returning: false) }
                     let isGone = self.waiters.withLock { waiters in
                         waiters[identifier]?.timer = timer
                         return waiters[identifier] == nil

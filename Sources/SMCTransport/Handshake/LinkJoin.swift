@@ -19,11 +19,12 @@ struct LinkJoin {
         } catch {
             return try await self.decline(error, &handshake, isOutOfSync: error.code == .synchronization)
         }
-        var reservation: LinkGroup.Reservation?
+        var undo: () -> Void = {}
         do throws(FallbackReason) {
             let reserved = try await group.reserve(announces: !isFirstContact, until: self.deadline)
-            reservation = reserved
+            undo = { group.cancel(reserved) }
             let transport = try await group.join(reserved, to: endpoint)
+            undo = { group.release(reserved, transport) }
             transport.onRelease { [weak transport] in
                 if let transport { group.release(reserved, transport) }
             }
@@ -38,8 +39,9 @@ struct LinkJoin {
             return self.runtime.establish(
                 .element(transport), record, self.channel, peerHostName: answer.hostName)
         } catch {
+            // Also at the first contact: connection and group would keep each other, and the device, for ever.
+            undo()
             if isFirstContact { self.runtime.rdma.drop(group, error.detail) }
-            if let reservation, !isFirstContact { group.cancel(reservation) }
             if error.code == .peerDeclined { return self.runtime.fallBack(handshake.offer.record, self.channel) }
             return try await self.decline(error, &handshake)
         }

@@ -15,6 +15,8 @@ package final class RDMAEngine: Sendable {
 
     private struct State {
         var groups: [LinkGroup] = []
+        /// Those whose first contact is not over.
+        var forming: [LinkGroup] = []
         /// Devices whose events are watched, by name.
         var watched: [String: Watched] = [:]
         var firstContacts: [RemoteHost: AsyncGate] = [:]
@@ -99,7 +101,7 @@ package final class RDMAEngine: Sendable {
     ) async throws(FallbackReason) -> LinkGroup {
         let callbacks = RDMALink.Callbacks { [weak self] link, _ in self?.wentDown(link) }
         let (loop, ringByteCount, worker) = (self.loop, self.ringByteCount, self.worker)
-        return try await self.worker.run { () throws(FallbackReason) in
+        let group = try await self.worker.run { () throws(FallbackReason) in
             do {
                 let domain = try ProtectionDomain(route.device)
                 let link = try RDMALink(
@@ -112,6 +114,9 @@ package final class RDMAEngine: Sendable {
                 throw FallbackReason(.registrationFailed, "cannot make a queue pair on \(route.device.name): \(error)")
             }
         }
+        self.state.withLock { $0.forming.append(group) }
+        if route.device.isRemoved { self.drop(group, "the RDMA device \(route.device.name) was removed") }
+        return group
     }
 
     /// Runs a call that moves a queue pair, which may block in the kernel.
@@ -127,7 +132,10 @@ package final class RDMAEngine: Sendable {
 
     /// From now on later connections may use the group.
     package func add(_ group: LinkGroup) {
-        self.state.withLock { $0.groups.append(group) }
+        self.state.withLock { state in
+            guard let index = state.forming.firstIndex(where: { $0 === group }) else { return }  // It is down already.
+            state.groups.append(state.forming.remove(at: index))
+        }
     }
 
     /// Ends a group that is of no use.
@@ -137,8 +145,9 @@ package final class RDMAEngine: Sendable {
 
     private func wentDown(_ link: RDMALink) {
         let gone = self.state.withLock { state in
-            let gone = state.groups.filter { $0.link === link }
+            let gone = (state.groups + state.forming).filter { $0.link === link }
             state.groups.removeAll { $0.link === link }
+            state.forming.removeAll { $0.link === link }
             return gone
         }
         for group in gone { group.wentDown() }
@@ -146,10 +155,11 @@ package final class RDMAEngine: Sendable {
 
     /// Ends all groups in order: peers are told.
     package func close() async {
-        let groups = self.state.withLock { state in
+        let (groups, forming) = self.state.withLock { state in
             state.isClosed = true
-            return state.groups
+            return (state.groups, state.forming)
         }
+        for group in forming { self.drop(group, "the program leaves") }
         for group in groups { await group.link.endGroup() }
         let watched = self.state.withLock { state in
             let watched = Array(state.watched.values)
@@ -195,8 +205,10 @@ package final class RDMAEngine: Sendable {
             for key in state.watched[device.name]?.keys ?? [] { self.loop.remove(key) }
             state.watched[device.name] = nil
         }
-        let groups = self.state.withLock { state in state.groups.filter { $0.link.uses(device) } }
-        for group in groups { group.link.takeDown("the RDMA device \(device.name) was removed") }
+        let groups = self.state.withLock { $0.groups + $0.forming }
+        for group in groups where group.link.uses(device) {
+            group.link.takeDown("the RDMA device \(device.name) was removed")
+        }
     }
 }
 

@@ -18,7 +18,8 @@ package final class RDMALink: Sendable {
         }
     }
 
-    /// The verbs objects, dropped as a whole when the link goes down.
+    /// The verbs objects and the device below them, dropped as a whole when the link goes down: programs may hold on
+    /// to connections that are broken, and the kernel waits for whoever uses a removed device.
     struct Resources: Sendable {
         let queuePair: QueuePair
         /// Rings the channel for every message that arrives.
@@ -117,8 +118,8 @@ package final class RDMALink: Sendable {
 
     /// Lets the peer's packets in.
     package func connect(to peer: RDMAEndpoint, mtu: PathMTU) throws {
-        try self.withQueuePair { queuePair in
-            try queuePair.toReadyToReceive(
+        try self.withResources { resources in
+            try resources.queuePair.toReadyToReceive(
                 QueuePair.Peer(
                     number: peer.queuePairNumber, gid: SMCVerbs.GID(peer.gid), packetSequenceNumber: peer.initialPSN,
                     pathMTU: mtu.rawValue),
@@ -129,19 +130,19 @@ package final class RDMALink: Sendable {
 
     /// Lets our own packets out.
     package func startSending() throws {
-        try self.withQueuePair { queuePair in
-            guard queuePair.state == .readyToReceive else { return }
-            try queuePair.toReadyToSend(
+        try self.withResources { resources in
+            guard resources.queuePair.state == .readyToReceive else { return }
+            try resources.queuePair.toReadyToSend(
                 packetSequenceNumber: self.initialPSN, timeoutExponent: RDMALimits.timeoutExponent,
                 retryCount: RDMALimits.retryCount)
         }
     }
 
-    private func withQueuePair(_ body: (QueuePair) throws -> Void) throws {
+    private func withResources(_ body: (Resources) throws -> Void) throws {
         guard let resources = self.state.withLock({ $0.resources }) else {
             throw TransportError.peerGone("the RDMA link is down")
         }
-        try body(resources.queuePair)
+        try body(resources)
     }
 
     // MARK: LLC

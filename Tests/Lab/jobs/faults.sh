@@ -8,8 +8,9 @@
 # test lossy-wire 1 2: with 1 % loss in mid-stream data arrive unchanged over RDMA
 # test killed-listener 1 2: kill -9 of the listening program in mid-stream
 # test killed-client 1 2: kill -9 of the connecting program in mid-stream
-# test device-goes-and-comes 1 2: rdma link delete in mid-stream at the listener; tcp without the device, RDMA with the new one
+# test device-goes-and-comes 1 2: rdma link delete in mid-stream at the listener; tcp without it, RDMA with a new one
 # test idle-device 1 2: rdma link delete while the listener, which has used the device, has no connection
+# test held-connection 1 2: rdma link delete while a program holds a connection without looking at it
 # test device-of-client 1 2: rdma link delete in mid-stream at the client
 # shellcheck shell=bash
 . "$(dirname "$0")/../guest/checks.sh"
@@ -22,7 +23,10 @@ if [ "$LAB_ID" = 1 ]; then
 fi
 lab-barrier up 90
 
-ping_server() { timeout 30 "$smc" ping --hypervisor none --count 3 --warmup 0 --size 100K "$@" guest1:7100 > got 2> log; code=$?; }
+ping_server() {
+    timeout 30 "$smc" ping --hypervisor none --count 3 --warmup 0 --size 100K "$@" guest1:7100 > got 2> log
+    code=$?
+}
 over_rdma() { ping_server --ueid LAB-A --json && grep -q '"path":"rdma"' got; }
 
 begin no-common-ueid
@@ -224,6 +228,35 @@ begin idle-device
 if [ "$LAB_ID" = 1 ]; then delete_device; rdma link add rxe0 type rxe netdev eth0; fi
 lab-barrier idle-deleted
 if [ "$LAB_ID" = 2 ]; then expect "RDMA again from the same listener" soon 10 over_rdma; show got log; fi
+finish
+
+begin held-connection
+if [ "$LAB_ID" = 1 ]; then
+    # Nobody reads its output, so that it hangs in a write.
+    mkfifo stuck
+    exec 4<> stuck
+    "$smc" listen --require rdma 7106 < /dev/null > stuck 2> log & job=$!
+    soon 20 listening 7106
+    lab-post listening-held
+    soon 20 connected "$job"
+    lab-await sent-held
+    delete_device
+    rdma link add rxe0 type rxe netdev eth0
+    expect "it lives" kill -0 "$job"
+    kill "$job"
+    exec 4>&-
+else
+    lab-await listening-held
+    "$smc" connect --require rdma guest1:7106 < /dev/zero > got 2> log & job=$!
+    soon 20 connected "$job"
+    sleep 2
+    lab-post sent-held
+    ended "$job" 20
+    expect_code 4
+    expect "in one line" complains_once log
+fi
+show log
+lab-barrier held-over
 finish
 
 begin device-of-client

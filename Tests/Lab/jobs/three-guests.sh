@@ -1,4 +1,4 @@
-# Three guests: one server with two clients, shared memory inside a guest meanwhile, and guests that die like by a power cut.
+# Three guests: a server with two clients, shared memory inside a guest meanwhile, and guests that die by a power cut.
 #
 # lab: --guests 3 --mtu 4500
 # test two-clients 1 2 3: two clients at once have a link group each, and every sum is right

@@ -9,4 +9,9 @@ guest      one QEMU process and the channels to it
 control    barriers, flags and faults that guests ask for
 run        the loop that watches everything until all guests are done
 cli        the words of the command line
+
+bench      what `selftest` and `test` share: a lab run with its files in one place
+jobs       the scripts of jobs/ with their tests and verdicts
+capture    frames of a capture: RoCE, TCP
+wire       what captures must show, with tshark as the judge
 """

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from . import host, wire
-from .bench import END_S, LAB, Bench, Failed
+from .bench import END_S, Bench, Failed
 
 JOBS = host.TESTS_LAB / "jobs"
 REPOSITORY = host.TESTS_LAB.parent.parent
@@ -148,7 +148,8 @@ def _boot(job, programs, bench, artifacts):
         values[name] = shutil.copy(programs[name], bench.path / name)
     options = [str(artifacts / "wire") if word == "{capture}" else word for word in job.options]
     arguments = [word.format(**values) for word in job.arguments]
-    process = bench.launch("--timeout", str(JOB_LIMIT_S), "--keep", str(bench.path), *options, str(job.path), *arguments)
+    limits = ["--timeout", str(JOB_LIMIT_S), "--keep", str(bench.path)]
+    process = bench.launch(*limits, *options, str(job.path), *arguments)
     try:
         output, _ = process.communicate(timeout=JOB_LIMIT_S + END_S)
     finally:
