@@ -89,7 +89,8 @@ struct Endpoint {
             portText = argument[argument.index(after: colon)...]
         }
         guard let port = Int(portText), (0...65535).contains(port) else {
-            throw ValidationError("'\(portText)' is no port: give HOST:PORT, for example localhost:7000, with a PORT up to 65535")
+            throw ValidationError(
+                "'\(portText)' is no port: give HOST:PORT, for example localhost:7000, with a PORT up to 65535")
         }
         self.port = port
         guard var host = hostText, !host.isEmpty else { return }
