@@ -89,7 +89,8 @@ struct Endpoint {
             portText = argument[argument.index(after: colon)...]
         }
         guard let port = Int(portText), (0...65535).contains(port) else {
-            throw ValidationError("'\(portText)' is no port: HOST:PORT with a PORT up to 65535")
+            throw ValidationError(
+                "'\(portText)' is no port: give HOST:PORT, for example localhost:7000, with a PORT up to 65535")
         }
         self.port = port
         guard var host = hostText, !host.isEmpty else { return }
@@ -113,6 +114,7 @@ enum Exit {
     static let noConnection = ExitCode(5)
 
     static let help = """
+
         Exit codes: 0 all went well, 1 a local failure such as a closed standard output, 3 another path than the required \
         one was taken, 4 the connection broke, 5 no connection came about, 64 wrong usage.
         """

@@ -77,7 +77,7 @@ import Testing
             let relay = try await Relay(to: listener.port())
             let client = try scene.smc("connect", "--json", "127.0.0.1:\(relay.port)", input: .pipe)
             async let relayed: Void = relay.serve { message, bytes in
-                if message == .proposal { try await Task.sleep(for: .seconds(2)) }
+                if message == .proposal { try await SceneThread.shared.sleep(milliseconds: 2000) }
                 return bytes
             }
             try client.write("question".utf8)

@@ -83,7 +83,7 @@ import Testing
             let stopped = isListenerStopped ? listener : client
             stopped.send(SIGSTOP)
             try client.write(" meanwhile".utf8)
-            try await Task.sleep(for: .seconds(2))
+            try await SceneThread.shared.sleep(milliseconds: 2000)
             stopped.send(SIGCONT)
             try client.write(" after".utf8)
             try client.closeInput()

@@ -94,7 +94,7 @@ final class Program: Sendable {
     ///
     /// - Returns: its exit code, or 128 and the number of the signal that ended it.
     func exit() async throws -> Int32 {
-        while self.process.isRunning { try await Task.sleep(for: .milliseconds(5)) }
+        while self.process.isRunning { try await SceneThread.shared.sleep(milliseconds: 5) }
         let status = self.process.terminationStatus
         return self.process.terminationReason == .uncaughtSignal ? 128 + status : status
     }
@@ -118,7 +118,7 @@ final class Program: Sendable {
             guard isRunning else {
                 throw Scene.Trouble(description: "\(self.command) ended without saying '\(text)': \(errors)")
             }
-            try await Task.sleep(for: .milliseconds(5))
+            try await SceneThread.shared.sleep(milliseconds: 5)
         }
     }
 

@@ -119,6 +119,6 @@ final class RawSocket: Sendable {
         guard code == EAGAIN || code == EINTR else {
             throw Scene.Trouble(description: "the socket failed: \(String(cString: strerror(code)))")
         }
-        try await Task.sleep(for: .milliseconds(3))
+        try await SceneThread.shared.sleep(milliseconds: 3)
     }
 }

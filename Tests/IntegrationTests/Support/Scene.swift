@@ -27,23 +27,25 @@ final class Scene: Sendable {
     static func play(
         limit: Int = 40, isAlone: Bool = false, _ body: @escaping @Sendable (Scene) async throws -> Void
     ) async throws {
-        let places = isAlone ? Stage.placeCount : 1
-        await Stage.shared.enter(places)
-        do {
-            try await Self.playOnStage(limit, body)
-        } catch {
+        try await Task(executorPreference: SceneThread.shared) {
+            let places = isAlone ? Stage.placeCount : 1
+            await Stage.shared.enter(places)
+            do {
+                try await Self.playOnStage(limit, body)
+            } catch {
+                await Stage.shared.leave(places)
+                throw error
+            }
             await Stage.shared.leave(places)
-            throw error
-        }
-        await Stage.shared.leave(places)
+        }.value
     }
 
     private static func playOnStage(
         _ limit: Int, _ body: @escaping @Sendable (Scene) async throws -> Void
     ) async throws {
         let scene = try Scene()
-        let play = Task { try await body(scene) }
-        let watchdog = DispatchSource.makeTimerSource(queue: .global())
+        let play = Task(executorPreference: SceneThread.shared) { try await body(scene) }
+        let watchdog = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "watchdog"))
         watchdog.schedule(deadline: .now() + .seconds(limit))
         watchdog.setEventHandler {
             scene.runOutOfTime()
@@ -148,7 +150,7 @@ final class Scene: Sendable {
     func until(_ what: String, _ condition: () async throws -> Bool) async throws {
         while try await !condition() {
             if self.hasTimedOut.load(ordering: .relaxed) { throw Trouble(description: "waited in vain: \(what)") }
-            try await Task.sleep(for: .milliseconds(10))
+            try await SceneThread.shared.sleep(milliseconds: 10)
         }
     }
 }
