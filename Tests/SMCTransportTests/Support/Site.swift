@@ -46,6 +46,8 @@ final class Site: Sendable {
         configuration.hypervisor = self.hypervisor.map { .socket($0.path) } ?? .none
         configuration.sharedMemoryRingByteCount = Self.ringByteCount
         configuration.flushTimeout = .seconds(5)
+        // Without SMC the client is silent: the listener waits in vain.
+        if medium == .tcp { configuration.firstBytesTimeout = .milliseconds(20) }
         change(&configuration)
         configuration.name = "client"
         self.client = try PartitionRuntime(configuration: configuration)
