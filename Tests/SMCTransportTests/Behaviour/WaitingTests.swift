@@ -22,6 +22,18 @@ extension OneAtATime {
             }
         }
 
+        /// A reader that takes its time is not dead.
+        @Test func aReaderMayPauseForLongerThanTheDead() async throws {
+            try await Site.withPair(.tcp, change: { $0.deadPeerLimit = .seconds(3) }) { pair, _ in
+                let filled = try await pair.client.fill()
+                let writer = Task { try await pair.client.connection.send([5]) }
+                try await Task.sleep(for: .seconds(6))
+                #expect(try await pair.server.receive(exactly: filled).count == filled)
+                try await writer.value
+                #expect(try await pair.server.receive(exactly: 1) == [5])
+            }
+        }
+
         @Test(arguments: Medium.allCases) func aDeadlineLosesNothing(medium: Medium) async throws {
             try await Site.withPair(medium) { pair, _ in
                 let (client, server) = (pair.client, pair.server)

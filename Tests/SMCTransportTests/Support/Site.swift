@@ -88,8 +88,11 @@ final class Site: Sendable {
     }
 
     /// Makes a site and a pair for `body`, and ends them.
-    static func withPair(_ medium: Medium, _ body: (Pair, Site) async throws -> Void) async throws {
-        let site = try Site(medium)
+    static func withPair(
+        _ medium: Medium, change: (inout PartitionConfiguration) -> Void = { _ in },
+        _ body: (Pair, Site) async throws -> Void
+    ) async throws {
+        let site = try Site(medium, change: change)
         do {
             try await body(try await site.connect(), site)
         } catch {
