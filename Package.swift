@@ -111,7 +111,7 @@ let package = Package(
             name: "SMCTransportTests",
             dependencies: [
                 "SMC", "SMCTransport", "SMCProtocol", "SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem",
-                "SMCMemory", "SMCTesting",
+                "SMCMemory", "SMCTesting", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: testing),
         .testTarget(

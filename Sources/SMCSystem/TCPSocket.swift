@@ -182,7 +182,11 @@ package final class TCPSocket: Sendable {
 
     // MARK: Options and addresses
 
-    /// No delay for small writes, and a peer that vanished without a word is noticed within `limit`.
+    /// No delay for small writes, and a peer that vanished without a word is noticed within `limit` while nothing is on
+    /// its way to it.
+    ///
+    /// TCP_USER_TIMEOUT would notice it also while something is, but ends the connection of a peer that is well and reads
+    /// nothing for so long, too.
     package func tune(deadPeerLimit limit: Duration) {
         let seconds = max(3, Int32(limit / .seconds(1)))
         self.setOption(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
@@ -190,7 +194,6 @@ package final class TCPSocket: Sendable {
         self.setOption(Int32(IPPROTO_TCP), TCP_KEEPIDLE, max(1, seconds / 3))
         self.setOption(Int32(IPPROTO_TCP), TCP_KEEPINTVL, max(1, seconds / 6))
         self.setOption(Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
-        self.setOption(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, seconds * 1000)
     }
 
     private func setOption(_ level: Int32, _ name: Int32, _ value: Int32) {

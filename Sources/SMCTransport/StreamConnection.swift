@@ -20,6 +20,9 @@ package final class StreamConnection: Sendable {
     private let flushTimeout: Duration
     private let isClosed = Atomic<Bool>(false)
     private let onClose: @Sendable () -> Void
+    // One task or thread in each direction, for as long as its call lasts, waiting included.
+    private let isSending = Atomic<Bool>(false)
+    private let isReceiving = Atomic<Bool>(false)
     // How long a read spins before it sleeps; follows what spinning brought lately.
     private let spinBudget = Atomic<Int>(SpinLimits.initial)
 
@@ -64,14 +67,43 @@ package final class StreamConnection: Sendable {
 
     @unsafe
     package func trySend(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int {
+        try self.beginSending()
+        defer { self.endSending() }
+        return try unsafe self.store(bytes)
+    }
+
+    @unsafe
+    package func tryReceive(into buffer: UnsafeMutableRawBufferPointer) throws(TransportError) -> ReceiveResult {
+        try self.beginReceiving()
+        defer { self.endReceiving() }
+        guard buffer.count > 0 else { return .bytes(0) }
+        return try unsafe self.load(into: buffer)
+    }
+
+    private func beginSending() throws(TransportError) {
+        guard !self.isSending.exchange(true, ordering: .acquiring) else { throw .concurrentUse }
+    }
+
+    private func endSending() {
+        self.isSending.store(false, ordering: .releasing)
+    }
+
+    private func beginReceiving() throws(TransportError) {
+        guard !self.isReceiving.exchange(true, ordering: .acquiring) else { throw .concurrentUse }
+    }
+
+    private func endReceiving() {
+        self.isReceiving.store(false, ordering: .releasing)
+    }
+
+    private func store(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int {
         switch self.carrier {
         case .element(let transport): try unsafe transport.trySend(bytes)
         case .tcp(let transport): try unsafe transport.trySend(bytes)
         }
     }
 
-    @unsafe
-    package func tryReceive(into buffer: UnsafeMutableRawBufferPointer) throws(TransportError) -> ReceiveResult {
+    private func load(into buffer: UnsafeMutableRawBufferPointer) throws(TransportError) -> ReceiveResult {
         switch self.carrier {
         case .element(let transport): try unsafe transport.tryReceive(into: buffer)
         case .tcp(let transport): try unsafe transport.tryReceive(into: buffer)
@@ -92,9 +124,11 @@ package final class StreamConnection: Sendable {
     package func send(
         _ bytes: UnsafeRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) async throws(TransportError) {
+        try self.beginSending()
+        defer { self.endSending() }
         var rest = unsafe bytes
         while rest.count > 0 {
-            let count = try unsafe self.trySend(rest)
+            let count = try unsafe self.store(rest)
             if count > 0 {
                 unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                 continue
@@ -110,9 +144,11 @@ package final class StreamConnection: Sendable {
     package func sendBlocking(
         _ bytes: UnsafeRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) throws(TransportError) {
+        try self.beginSending()
+        defer { self.endSending() }
         var rest = unsafe bytes
         while rest.count > 0 {
-            let count = try unsafe self.trySend(rest)
+            let count = try unsafe self.store(rest)
             if count > 0 {
                 unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                 continue
@@ -122,13 +158,16 @@ package final class StreamConnection: Sendable {
         }
     }
 
-    /// Receives at least one byte, unless the stream ends.
+    /// Receives at least one byte, unless the stream ends, or there is no room for one.
     ///
     /// - Returns: nil at the end.
     @unsafe
     package func receive(
         into buffer: UnsafeMutableRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) async throws(TransportError) -> Int? {
+        try self.beginReceiving()
+        defer { self.endReceiving() }
+        guard buffer.count > 0 else { return 0 }
         while true {
             if let result = try unsafe self.receiveSpinning(into: buffer) { return result.count }
             guard let ticket = try self.transport.prepareToReceive() else { continue }
@@ -142,6 +181,9 @@ package final class StreamConnection: Sendable {
     package func receiveBlocking(
         into buffer: UnsafeMutableRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) throws(TransportError) -> Int? {
+        try self.beginReceiving()
+        defer { self.endReceiving() }
+        guard buffer.count > 0 else { return 0 }
         while true {
             if let result = try unsafe self.receiveSpinning(into: buffer) { return result.count }
             guard let ticket = try self.transport.prepareToReceive() else { continue }
@@ -161,7 +203,7 @@ package final class StreamConnection: Sendable {
         let budget = self.transport.isWorthSpinning ? self.spinBudget.load(ordering: .relaxed) : 0
         var left = budget
         while true {
-            switch try unsafe self.tryReceive(into: buffer) {
+            switch try unsafe self.load(into: buffer) {
             case .bytes(let count):
                 if left < budget { self.spinBudget.store(min(SpinLimits.most, budget * 2), ordering: .relaxed) }
                 return Received(count: count)
@@ -207,10 +249,11 @@ package final class StreamConnection: Sendable {
         guard !self.isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
         self.transport.abort()
         self.onClose()
-        let (transport, channel) = (self.transport, self.channel)
+        let socket = self.channel.socket
         // Over RDMA the abort itself is a message: TCP's end follows it and does not overtake it.
-        channel.loop.schedule(after: transport.isFlushed ? .zero : .milliseconds(100)) {
-            channel.socket.shutdownBoth()
-        }
+        let isLater =
+            !self.transport.isFlushed
+            && self.channel.loop.schedule(after: .milliseconds(100)) { socket.shutdownBoth() } != nil
+        if !isLater { socket.shutdownBoth() }
     }
 }

@@ -18,14 +18,17 @@ struct EventLoopTests {
         defer { loop.stop() }
         let order = Mutex<[Int]>([])
         let point = WaitPoint()
-        for delay in [40, 10, 30, 20, 0] {
-            loop.schedule(after: .milliseconds(delay)) {
-                order.withLock { $0.append(delay) }
-                point.wake()
+        // On the loop's thread: none runs before all are there.
+        loop.execute {
+            for delay in [400, 100, 300, 200, 0] {
+                loop.schedule(after: .milliseconds(delay)) {
+                    order.withLock { $0.append(delay) }
+                    point.wake()
+                }
             }
         }
         #expect(Self.wait(point) { order.withLock { $0.count } == 5 })
-        #expect(order.withLock { $0 } == [0, 10, 20, 30, 40])
+        #expect(order.withLock { $0 } == [0, 100, 200, 300, 400])
     }
 
     @Test func timersAreNotEarly() throws {

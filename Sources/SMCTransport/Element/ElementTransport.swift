@@ -21,12 +21,12 @@ package final class ElementTransport: Transport {
     // Cursors of ours; each has one writer, the task that sends or the task that receives.
     private let produced = Atomic<UInt64>(0)
     private let consumed = Atomic<UInt64>(0)
-    private let isSending = Atomic<Bool>(false)
-    private let isReceiving = Atomic<Bool>(false)
 
     private struct Shared {
         var connection = ConnectionState()
         var failure: TransportError?
+        /// Why we aborted by ourselves.
+        var violation: TransportError?
         /// The peer's TCP connection ended: its process is gone, or it closed.
         var hasTCPEnded = false
         var isReleased = false
@@ -52,16 +52,11 @@ package final class ElementTransport: Transport {
 
     @unsafe
     package func trySend(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int {
-        guard !self.isSending.exchange(true, ordering: .acquiring) else { throw .concurrentUse }
-        defer { self.isSending.store(false, ordering: .releasing) }
         try self.checkSending()
         let produced = self.produced.load(ordering: .relaxed)
         let room = CursorBounds.writable(
             consumer: self.own.consumer, produced: produced, ringByteCount: self.outgoing.ringByteCount)
-        guard let room else {
-            throw self.isClosedHere.load(ordering: .acquiring)
-                ? .closedHere : self.violation("its consumer cursor lies outside of the ring")
-        }
+        guard let room else { throw self.violation("its consumer cursor lies outside of the ring") }
         let count = min(room, bytes.count, Limits.bytesPerStore)
         guard count > 0 else { return 0 }
         // SAFETY: `count` bytes of the ring are free, as the checked cursor says.
@@ -79,14 +74,14 @@ package final class ElementTransport: Transport {
             ringByteCount: self.outgoing.ringByteCount)
         guard room == 0, self.own.armConsumer(ifStill: seen) else { return nil }
         // Looked at after arming: whoever sets these wakes us afterwards.
-        guard self.own.state == 0 || !self.isClosedByPeer, !self.hasTrouble.load(ordering: .acquiring) else {
-            return nil
-        }
+        guard !self.isClosedByPeer, !self.hasTrouble.load(ordering: .acquiring),
+            !self.isSendingOver.load(ordering: .relaxed)
+        else { return nil }
         return ticket
     }
 
     private func checkSending() throws(TransportError) {
-        guard !self.isSendingOver.load(ordering: .relaxed) else { throw .closedHere }
+        guard !self.isSendingOver.load(ordering: .relaxed) else { throw self.whyClosedHere() }
         if self.isClosedByPeer { throw self.own.state & Self.aborted != 0 ? .abortedByPeer : .closedByPeer }
         if self.hasTrouble.load(ordering: .acquiring) { try self.throwTrouble() }
     }
@@ -102,19 +97,14 @@ package final class ElementTransport: Transport {
     package func tryReceive(
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(TransportError) -> ReceiveResult {
-        guard !self.isReceiving.exchange(true, ordering: .acquiring) else { throw .concurrentUse }
-        defer { self.isReceiving.store(false, ordering: .releasing) }
-        guard !self.isClosedHere.load(ordering: .relaxed) else { throw .closedHere }
+        guard !self.isClosedHere.load(ordering: .relaxed) else { throw self.whyClosedHere() }
         let consumed = self.consumed.load(ordering: .relaxed)
         let isTroubled = self.hasTrouble.load(ordering: .acquiring)
         let state = self.own.state
         let producer = self.own.producer  // After the state: what was published before it is seen.
         let waiting = CursorBounds.readable(
             producer: producer, consumed: consumed, ringByteCount: self.own.ringByteCount)
-        guard let waiting else {
-            throw self.isClosedHere.load(ordering: .acquiring)
-                ? .closedHere : self.violation("its producer cursor lies outside of the ring")
-        }
+        guard let waiting else { throw self.violation("its producer cursor lies outside of the ring") }
         guard waiting > 0 else {
             if state != 0 {
                 if state & Self.aborted != 0 { throw .abortedByPeer }
@@ -128,7 +118,7 @@ package final class ElementTransport: Transport {
         // SAFETY: `count` bytes of the ring are filled, as the checked cursor says.
         unsafe self.own.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: consumed)
         // Closed meanwhile: the memory may have been given back under the copy.
-        guard !self.isClosedHere.load(ordering: .acquiring) else { throw .closedHere }
+        guard !self.isClosedHere.load(ordering: .acquiring) else { throw self.whyClosedHere() }
         self.consumed.store(consumed &+ UInt64(count), ordering: .releasing)
         self.medium.publishConsumer(consumed &+ UInt64(count), produced: producer)
         return .bytes(count)
@@ -138,7 +128,9 @@ package final class ElementTransport: Transport {
         let ticket = self.readPoint.ticket()
         guard self.own.armProducer(ifStill: self.consumed.load(ordering: .relaxed)) else { return nil }
         // Looked at after arming: whoever sets these wakes us afterwards.
-        guard self.own.state == 0, !self.hasTrouble.load(ordering: .acquiring) else { return nil }
+        guard self.own.state == 0, !self.hasTrouble.load(ordering: .acquiring),
+            !self.isClosedHere.load(ordering: .relaxed)
+        else { return nil }
         return ticket
     }
 
@@ -148,6 +140,7 @@ package final class ElementTransport: Transport {
         self.isSendingOver.store(true, ordering: .relaxed)
         let flags = self.shared.withLock { $0.connection.sendingEnded() }
         self.tell(flags)
+        self.writePoint.wake()
     }
 
     package func close() {
@@ -160,7 +153,7 @@ package final class ElementTransport: Transport {
 
     private func end(_ change: (inout ConnectionState, _ hasUnreadData: Bool) -> ConnectionStateFlags) {
         self.isSendingOver.store(true, ordering: .relaxed)
-        self.isClosedHere.store(true, ordering: .relaxed)
+        self.isClosedHere.store(true, ordering: .releasing)
         let hasUnreadData = self.own.producer != self.consumed.load(ordering: .acquiring)
         let flags = self.shared.withLock { change(&$0.connection, hasUnreadData) }
         self.tell(flags)
@@ -221,11 +214,21 @@ package final class ElementTransport: Transport {
     }
 
     private func violation(_ what: String) -> TransportError {
+        // An element that we closed may have been given back under us: what it shows says nothing of the peer.
+        guard !self.isClosedHere.load(ordering: .acquiring) else { return self.whyClosedHere() }
         let error = TransportError.protocolViolation(what)
-        self.shared.withLock { if $0.failure == nil { $0.failure = error } }
+        self.shared.withLock { shared in
+            shared.violation = error
+            if shared.failure == nil { shared.failure = error }
+        }
         self.hasTrouble.store(true, ordering: .releasing)
         self.abort()
         return error
+    }
+
+    /// Who waits in one direction while the other finds that the peer broke the protocol learns that, too.
+    private func whyClosedHere() -> TransportError {
+        self.shared.withLock { $0.violation } ?? .closedHere
     }
 
     private func releaseIfOver() {

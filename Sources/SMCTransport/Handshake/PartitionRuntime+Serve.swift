@@ -16,19 +16,38 @@ extension PartitionRuntime {
         }
         socket.tune(deadPeerLimit: self.configuration.deadPeerLimit)
         let deadline = ContinuousClock.now.advanced(by: self.configuration.handshakeTimeout)
-        let isSilent = await !channel.waitUntilReadable(
-            until: .now.advanced(by: self.configuration.firstBytesTimeout))
+        let patience = ContinuousClock.now.advanced(by: self.configuration.firstBytesTimeout)
+        let isSilent = await !channel.waitUntilReadable(until: patience)
         if Task.isCancelled { throw .cancelled }
         if isSilent {
             return self.fallBack(
                 Self.plainRecord("the client said nothing: it waits for the server to speak"), channel,
                 latecomer: LatecomerFilter())
         }
-        let start = try await channel.peek(exactly: 4, until: deadline)
-        guard start.count == 4, CLCHeader.looksLikeCLC(start) else {
+        guard try await self.speaksCLC(channel, until: patience) else {
             return self.fallBack(Self.plainRecord("the client speaks plain TCP"), channel)
         }
         return try await self.shakeHands(channel, until: deadline)
+    }
+
+    /// Looks at the first bytes, as many as tell: a plain client may say less than an eye catcher and wait for its answer.
+    private func speaksCLC(
+        _ channel: TCPChannel, until patience: ContinuousClock.Instant
+    ) async throws(TransportError) -> Bool {
+        while true {
+            let start: [UInt8]
+            do throws(SystemCallError) {
+                start = try channel.socket.peek(EyeCatcher.byteCount) ?? []
+            } catch {
+                throw .system(error)
+            }
+            guard !start.isEmpty, CLCHeader.looksLikeCLC(start) else { return false }
+            if start.count == EyeCatcher.byteCount { return true }
+            guard ContinuousClock.now < patience, !channel.socket.hasPeerFinished else { return false }
+            if Task.isCancelled { throw .cancelled }
+            // Readable it is already: look again in a moment.
+            try? await Task.sleep(for: .milliseconds(1))
+        }
     }
 
     private static func plainRecord(_ detail: String) -> DecisionRecord {

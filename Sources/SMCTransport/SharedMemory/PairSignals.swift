@@ -1,6 +1,7 @@
 package import SMCControl
 internal import SMCMemory
 package import SMCSystem
+package import SMCWire
 internal import Synchronization
 
 /// SIGB between us and one other partition (seed A20, A21, A33): a status bit array and an eventfd in each direction.
@@ -16,7 +17,8 @@ package final class PairSignals: Sendable {
     package typealias GoneHandler = @Sendable (PairSignals) -> Void
 
     private struct State {
-        var listeners: [Int: Listener] = [:]
+        /// By bit, with the SMB that has the bit at the moment.
+        var listeners: [Int: (owner: OwnerToken, body: Listener)] = [:]
         var key: EventLoop.Key?
     }
     private let state = Mutex(State())
@@ -59,19 +61,19 @@ package final class PairSignals: Sendable {
     }
 
     /// Has `listener` called, on the event loop's thread, when the bit of one of our SMBs is set.
-    package func listen(bit: Int, _ listener: @escaping Listener) {
-        self.state.withLock { $0.listeners[bit] = listener }
+    package func listen(bit: Int, of owner: OwnerToken, _ listener: @escaping Listener) {
+        // The one before goes outside of the lock: it may hold what uses this object when it goes.
+        let old = self.state.withLock { $0.listeners.updateValue((owner, listener), forKey: bit) }
+        withExtendedLifetime(old) {}
     }
 
-    package func stopListening(bit: Int) {
-        self.state.withLock { _ = $0.listeners.removeValue(forKey: bit) }
-    }
-
-    /// Stops taking signals: the hypervisor has given out new descriptors for the pair, because no SMB was left in it.
-    ///
-    /// Whoever still holds this object has nothing to wait for; it must not take the signals of its successor.
-    package func retire() {
-        if let key = self.state.withLock({ $0.key.take() }) { self.loop.remove(key) }
+    /// Ends that. A bit is given out again when the peer has let its SMB go, which may be before we do: the new SMB's
+    /// listener stays.
+    package func stopListening(bit: Int, of owner: OwnerToken) {
+        let old = self.state.withLock { state in
+            state.listeners[bit]?.owner == owner ? state.listeners.removeValue(forKey: bit) : nil
+        }
+        withExtendedLifetime(old) {}
     }
 
     private func arrived() {
@@ -79,14 +81,14 @@ package final class PairSignals: Sendable {
         self.resources.incomingEvent.clear()
         self.incoming.takeAll { bit in
             // A bit that nobody listens to is a peer's mistake, or of an SMB that we have just given back.
-            self.state.withLock { $0.listeners[bit] }?()
+            self.state.withLock { $0.listeners[bit] }?.body()
         }
         guard self.incoming.isCounterpartGone else { return }
         let (all, key) = self.state.withLock { state in
             (Array(state.listeners.values), state.key.take())
         }
         if let key { self.loop.remove(key) }
-        for listener in all { listener() }
+        for listener in all { listener.body() }
         self.whenGone(self)
     }
 }

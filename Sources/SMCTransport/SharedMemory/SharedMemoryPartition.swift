@@ -15,10 +15,14 @@ package final class SharedMemoryPartition: Sendable {
         let membership: Membership
         let watch: EventLoop.Key?
     }
+    private struct WeakPair {
+        weak var signals: PairSignals?
+    }
     private struct State {
         var joined: Joined?
-        /// By the hypervisor's number of the pair.
-        var pairs: [UInt64: PairSignals] = [:]
+        /// By the number of the pair that this session's hypervisor gave. SMBs keep them: the hypervisor forgets a pair
+        /// with its last SMB, and the next one gets new descriptors.
+        var pairs: [UInt64: WeakPair] = [:]
         var retryNotBefore: ContinuousClock.Instant?
         var lastReason: FallbackReason?
     }
@@ -96,7 +100,11 @@ package final class SharedMemoryPartition: Sendable {
             if !events.isDisjoint(with: [.peerClosed, .hungUp, .failed]) { self?.lost(session) }
         }
         let joined = Joined(session: session, membership: membership, watch: watch)
-        self.state.withLock { $0.joined = joined }
+        self.state.withLock { state in
+            state.joined = joined
+            // Another hypervisor counts its pairs anew; SMBs of the last one keep their signals.
+            state.pairs.removeAll()
+        }
         return joined
     }
 
@@ -135,7 +143,7 @@ package final class SharedMemoryPartition: Sendable {
 
         /// Has `body` called when the peer signals something about this SMB.
         package func whenSignalled(_ body: @escaping @Sendable () -> Void) {
-            self.signals.listen(bit: self.bit, body)
+            self.signals.listen(bit: self.bit, of: self.owner, body)
         }
 
         /// The SMB in the words of CLC.
@@ -262,15 +270,16 @@ package final class SharedMemoryPartition: Sendable {
 
     /// Gives an SMB of ours back.
     package func release(_ offered: Offered) {
-        offered.signals.stopListening(bit: offered.bit)
+        offered.signals.stopListening(bit: offered.bit, of: offered.owner)
         offered.mapping.detach()
-        self.worker.enqueue { try? offered.session.destroy(offered.owner) }
+        // With the whole value: its pair must live until the hypervisor knows that the SMB does not.
+        self.worker.enqueue { withExtendedLifetime(offered) { try? offered.session.destroy(offered.owner) } }
     }
 
     /// Lets a peer's SMB go.
     package func release(_ accepted: Accepted) {
         accepted.mapping.detach()
-        self.worker.enqueue { try? accepted.session.unbind(accepted.buffer) }
+        self.worker.enqueue { withExtendedLifetime(accepted) { try? accepted.session.unbind(accepted.buffer) } }
     }
 
     private static func map(_ file: borrowing MemoryFile) throws(ControlError) -> Mapping {
@@ -296,17 +305,19 @@ package final class SharedMemoryPartition: Sendable {
 
     private func signals(_ grant: consuming SignalGrant) throws(ControlError) -> PairSignals {
         let pair = grant.pair
+        // Also when it comes with descriptors again, which are of the same arrays and events: two takers of one array
+        // would take each other's bits.
+        if let known = self.state.withLock({ $0.pairs[pair]?.signals }) { return known }
         guard let new = grant.takeNewPair() else {
-            guard let known = self.state.withLock({ $0.pairs[pair] }) else {
-                throw .protocolViolation("a signal token for a pair that was never shown")
-            }
-            return known
+            throw .protocolViolation("a signal token for a pair that was never shown")
         }
         let signals = try PairSignals(new, loop: self.loop) { [weak self] gone in
-            self?.state.withLock { state in state.pairs = state.pairs.filter { $0.value !== gone } }
+            self?.state.withLock { state in state.pairs = state.pairs.filter { $0.value.signals !== gone } }
         }
-        let old = self.state.withLock { $0.pairs.updateValue(signals, forKey: pair) }
-        old?.retire()
+        self.state.withLock { state in
+            state.pairs = state.pairs.filter { $0.value.signals != nil }
+            state.pairs[pair] = WeakPair(signals: signals)
+        }
         return signals
     }
 
@@ -328,7 +339,7 @@ package final class SharedMemoryPartition: Sendable {
         let medium = SharedMemoryMedium(peer: accepted.element, signals: accepted.signals, bit: accepted.bit)
         let transport = ElementTransport(
             own: offered.element, outgoing: accepted.element, medium: .sharedMemory(medium))
-        offered.signals.listen(bit: offered.bit) { [weak transport] in transport?.signalled() }
+        offered.signals.listen(bit: offered.bit, of: offered.owner) { [weak transport] in transport?.signalled() }
         // What came while nobody listened.
         transport.signalled()
         transport.onRelease { [weak self] in

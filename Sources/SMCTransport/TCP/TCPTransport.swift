@@ -6,6 +6,8 @@ package final class TCPTransport: Transport {
     private let channel: TCPChannel
     private let isSendingOver = Atomic<Bool>(false)
     private let isClosed = Atomic<Bool>(false)
+    /// Linux tells of a reset only once, to whichever direction asks first.
+    private let hasBeenReset = Atomic<Bool>(false)
     private let latecomer: LatecomerFilter?
 
     /// - Parameter latecomer: given when the peer has said nothing yet and might still propose SMC.
@@ -28,7 +30,7 @@ package final class TCPTransport: Transport {
             // SAFETY: the caller vouches for the bytes.
             return try unsafe self.channel.socket.write(bytes)
         } catch {
-            throw Self.translate(error)
+            throw self.translate(error)
         }
     }
 
@@ -43,11 +45,14 @@ package final class TCPTransport: Transport {
             switch try unsafe self.channel.socket.read(into: buffer) {
             case .bytes(let count): return .bytes(count)
             case .wouldBlock: return .wouldBlock
-            case .end: return .end
+            case .end: break
             }
         } catch {
-            throw Self.translate(error)
+            throw self.translate(error)
         }
+        guard !self.isClosed.load(ordering: .acquiring) else { throw .closedHere }
+        guard !self.hasBeenReset.load(ordering: .acquiring) else { throw Self.reset }
+        return .end
     }
 
     package func prepareToSend() throws(TransportError) -> WaitPoint.Ticket? {
@@ -61,13 +66,20 @@ package final class TCPTransport: Transport {
     package func finishSending() {
         guard !self.isSendingOver.exchange(true, ordering: .relaxed) else { return }
         self.channel.socket.shutdownWriting()
+        self.writePoint.wake()
     }
 
     package func close() {
         guard !self.isClosed.exchange(true, ordering: .relaxed) else { return }
         self.isSendingOver.store(true, ordering: .relaxed)
-        // The kernel delivers what was written; the descriptor goes with the last reference.
-        self.channel.socket.shutdownWriting()
+        if let waiting = try? self.channel.socket.peek(1), !waiting.isEmpty {
+            // As close(2) does: the peer learns that its bytes were not taken.
+            self.channel.socket.reset()
+        } else {
+            // The kernel delivers what was written, and answers what still comes with a reset. The descriptor goes with
+            // the last reference.
+            self.channel.socket.shutdownBoth()
+        }
         self.channel.stopWatching()
     }
 
@@ -78,12 +90,18 @@ package final class TCPTransport: Transport {
         self.channel.stopWatching()
     }
 
-    private static func translate(_ error: SystemCallError) -> TransportError {
+    private static let reset = TransportError.peerGone("it reset the TCP connection")
+
+    private func translate(_ error: SystemCallError) -> TransportError {
+        // Another task closed while this one was on its way into the kernel.
+        if self.isClosed.load(ordering: .acquiring) { return .closedHere }
         switch error.errno {
-        case Errno.brokenPipe: .closedByPeer
-        case Errno.connectionReset: .peerGone("it reset the TCP connection")
-        case Errno.timedOut: .peerGone("its host does not answer any more (TCP timed out)")
-        default: .system(error)
+        case Errno.brokenPipe: return self.isSendingOver.load(ordering: .relaxed) ? .closedHere : .closedByPeer
+        case Errno.connectionReset:
+            self.hasBeenReset.store(true, ordering: .releasing)
+            return Self.reset
+        case Errno.timedOut: return .peerGone("its host does not answer any more (TCP timed out)")
+        default: return .system(error)
         }
     }
 }
