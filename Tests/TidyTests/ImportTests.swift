@@ -28,7 +28,7 @@ struct ModuleRule: Sendable {
             outside: ["Synchronization"]),
         ModuleRule(
             module: "smc", own: ["SMC", "SMCControl", "SMCWire", "SMCSystem", "SMCHypervisor"],
-            outside: ["ArgumentParser", "Foundation", "Histogram", "Logging"]),
+            outside: ["ArgumentParser", "Foundation", "Histogram", "Logging", "Synchronization"]),
         // What tests share.
         ModuleRule(module: "SMCTesting", own: ["SMCWire"]),
     ]
