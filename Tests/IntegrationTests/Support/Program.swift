@@ -64,6 +64,10 @@ final class Program: Sendable {
         self.process.standardError = try Self.open(self.errorsPath, O_WRONLY | O_CREAT | O_APPEND)
         // One at a time: Foundation's Process is not made for many threads.
         try Self.startLock.withLock { try self.process.run() }
+        // Foundation keeps the handles of a process that has ended.
+        for case let file as FileHandle in [self.process.standardOutput, self.process.standardError] {
+            try file.close()
+        }
     }
 
     private static func open(_ path: String, _ flags: Int32) throws -> FileHandle {

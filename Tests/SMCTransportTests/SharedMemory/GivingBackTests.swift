@@ -88,14 +88,14 @@ extension OneAtATime {
             #expect(isBack)
             let isFree = try await eventually { try site.books().pools.map(\.freeCount) == free }
             #expect(isFree)
-            let isClosed = try await eventually { Self.descriptors().allSatisfy { $1 <= before[$0, default: 0] + 16 } }
+            // One leak in every fourth connection would show; what other tests have open meanwhile does not.
+            let isClosed = try await eventually { Self.descriptors().allSatisfy { $1 <= before[$0, default: 0] + 125 } }
             let after = Self.descriptors()
             #expect(isClosed, "before \(before), after \(after)")
             await site.close()
         }
 
-        /// What the descriptors of this process are open for, and how often. Other tests of the process come and go, so
-        /// only what grows with the number of connections is seen.
+        /// What the descriptors of this process are open for, and how often; files in /tmp are the other tests'.
         private static func descriptors() -> [String: Int] {
             guard let directory = opendir("/proc/self/fd") else { return [:] }
             defer { closedir(directory) }
@@ -104,7 +104,9 @@ extension OneAtATime {
                 let name = withUnsafeBytes(of: &entry.pointee.d_name) {
                     String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
                 }
-                guard let target = FileSystem.linkTarget("/proc/self/fd/" + name) else { continue }
+                guard let target = FileSystem.linkTarget("/proc/self/fd/" + name), !target.hasPrefix("/tmp/") else {
+                    continue
+                }
                 counts[String(target.prefix { !"0123456789[".contains($0) }), default: 0] += 1
             }
             return counts
