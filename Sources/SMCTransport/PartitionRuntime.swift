@@ -65,6 +65,11 @@ package final class PartitionRuntime: Sendable {
     struct Gathered: Sendable {
         var offer: LocalOffer
         var route: RDMARoute?
+
+        /// There are devices, but the way to the peer was not found (in time).
+        var hasUnansweredRoute: Bool {
+            self.offer.record.refusals.contains { $0.path == .rdma && $0.reason.code == .noRoute }
+        }
     }
 
     /// Asks hypervisor and RDMA for what is possible with this peer.

@@ -53,13 +53,17 @@ extension PartitionRuntime {
     package func connect(to address: SocketAddress) async throws(ConnectError) -> StreamConnection {
         let speaksSMC = self.configuration.paths.contains(.sharedMemory) || self.configuration.paths.contains(.rdma)
         // Before TCP: the Proposal follows at once, and no listener takes us for a plain TCP client.
-        let gathered = speaksSMC ? await self.gather(from: nil, to: address) : nil
+        var gathered = speaksSMC ? await self.gather(from: nil, to: address) : nil
         let deadline = ContinuousClock.now.advanced(by: self.configuration.handshakeTimeout)
         let channel: TCPChannel
         do throws(TransportError) {
             channel = try await self.openTCP(to: address, until: deadline)
         } catch {
             throw .cannotConnect(address, error)
+        }
+        // TCP has found the peer's link address meanwhile, which may have taken longer than we waited for it.
+        if gathered?.hasUnansweredRoute == true {
+            gathered = await self.gather(from: try? channel.socket.localAddress(), to: address)
         }
         guard let gathered else { return self.plain(channel) }
         do throws(TransportError) {

@@ -49,7 +49,8 @@ package final class RDMAEngine: Sendable {
         let route = try await self.worker.run { () throws(FallbackReason) in
             do throws(VerbsError) {
                 return try RDMARoute.resolve(
-                    from: source?.unmapped.bytes, to: destination.unmapped.bytes, timeout: RDMALimits.resolveTimeout)
+                    from: source?.unmapped.bytes, to: destination.unmapped.bytes,
+                    timeout: source == nil ? RDMALimits.earlyResolveTimeout : RDMALimits.resolveTimeout)
             } catch {
                 switch error.reason {
                 case .noDevice: throw FallbackReason(.noDevice, "this host has no RDMA device")

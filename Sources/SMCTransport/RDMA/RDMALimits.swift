@@ -10,7 +10,9 @@ package enum RDMALimits {
     package static let testLinkInterval: Duration = .seconds(3)
     /// How long an LLC request may stay unanswered while a connection is set up.
     package static let llcTimeout: Duration = .seconds(5)
-    /// How long librdmacm may look for the way to the peer.
+    /// How long librdmacm may look for the way to the peer before there is a TCP connection to it...
+    package static let earlyResolveTimeout: Duration = .seconds(1)
+    /// ...and when there is one, so that the peer's link address is known.
     package static let resolveTimeout: Duration = .seconds(2)
     /// Elements in one RMB.
     package static let elementsPerBuffer = 8
