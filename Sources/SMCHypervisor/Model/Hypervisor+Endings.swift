@@ -18,8 +18,7 @@ extension Hypervisor {
         _ ringByteCount: Int, for caller: CallerID, on vlan: VLANID, isExact: Bool
     ) throws(Refused) -> BlockID {
         guard let books = self.vlans[vlan], let session = self.sessions[caller] else { throw Refused(.unknownVLAN) }
-        let account = Accounts.ID(
-            vlan: vlan, holder: session.isDefined ? .defined(session.name) : .session(caller))
+        let account = Accounts.ID(vlan: vlan, holder: session.account)
         let ofPartition =
             books.authorisations[session.isDefined ? session.name : ""]?.limitByteCount
             ?? books.definition.partitionLimitByteCount ?? .max
@@ -109,9 +108,8 @@ extension Hypervisor {
     /// The owner, or the owner's end, takes a binding from a peer, who is told.
     mutating func takeBack(_ id: SMBID, _ peer: SMGID) {
         guard let binding = self.smbs[id]?.bindings[peer] else { return }
-        if case .accepted(let buffer, _, _) = binding.stage {
+        if binding.isAccepted {
             self.notify(binding, peer)
-            self.sessions[binding.caller]?.remember(buffer)
             self.consequence(.unbind, of: id, peer: peer)
         }
         self.endBinding(id, peer)
@@ -126,6 +124,7 @@ extension Hypervisor {
         case .accepted(let buffer, let signal, let isMapped):
             self.bindingsByBuffer[buffer] = nil
             self.bindingsBySignal[signal] = nil
+            self.sessions[binding.caller]?.endedBuffers.insert(buffer)
             if isMapped { self.smbs[id]?.isTainted = true }
         }
         self.addresses[peer]?.bound.remove(id)
