@@ -37,9 +37,9 @@ import Testing
             .changeVLAN, .destroyVLAN, .setFunction, .setSlice, .createPartition, .changePartition, .destroyPartition,
             .authorise, .revoke,
         ] {
-            #expect(counts[action, default: 0] > 20, "\(action) was hardly ever granted")
+            #expect(counts[action, default: 0] > 50, "\(action) was hardly ever granted")
         }
-        #expect(refusedCount > Self.stepsPerSeed / 10)
+        #expect(refusedCount > Self.stepsPerSeed / 10, "hardly anything was refused")
     }
 
     /// The shortest list of steps that still fails, and what it does.

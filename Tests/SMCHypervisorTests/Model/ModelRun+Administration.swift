@@ -39,8 +39,8 @@ extension ModelRun {
         case .destroyVLAN: self.destroyVLAN(caller, vlan, isForced: number % 2 == 0)
         case .setFunction:
             // Mostly on, or nothing happens any more.
-            let isEnabled = number % 4 > 0
-            let target = number % 8 < 3 ? nil : vlan
+            let isEnabled = number % 16 > 1
+            let target = number / 16 % 2 == 0 ? nil : vlan
             let isGranted = self.has(.configure, target, caller) && (target == nil || self.books.vlans[vlan] != nil)
             guard self.administer(.setFunction(isEnabled: isEnabled, target), caller, isGranted) != nil else { return }
             if target == nil { self.books.isEnabled = isEnabled }
@@ -51,14 +51,19 @@ extension ModelRun {
             guard self.administer(.setSlice(vlan, byteCount: size), caller, isGranted) != nil else { return }
             self.books.vlans[vlan]?.definition.sliceByteCount = size
         case .authorise: self.authorise(caller, name, vlan, number)
-        case .revoke: self.revoke(caller, name, vlan)
+        case .revoke:
+            let known = self.books.vlans.sorted { $0.key < $1.key }.flatMap { vlan in
+                vlan.value.authorised.keys.sorted().map { (name: $0, vlan: vlan.key) }
+            }
+            let some = number % 4 > 0 && !known.isEmpty ? known[Int(number / 4) % known.count] : (name: name, vlan: vlan)
+            self.revoke(caller, some.name, some.vlan)
         case .resizePool:
             let request: AdministrativeRequest =
                 number % 2 == 0 ? .growPool(.default, byteCount: 1) : .shrinkPool(.default, byteCount: 1)
             _ = self.administer(request, caller, false)
         case .reload: _ = self.administer(.reload, caller, false)
         case .setRoles:
-            caller.identity.roles = number % 2 == 0 ? .none : .all
+            caller.identity.roles = number % 3 == 0 ? .none : .all
             _ = self.model.perform(.setRoles(caller.identity.roles), by: caller.id)
         default: self.definePartition(step.kind, caller, name, number)
         }
@@ -82,7 +87,7 @@ extension ModelRun {
             vlan, pool: number % 2 == 0 ? .default : ReferenceBooks.fast,
             sliceByteCount: [nil, 300, 1200][Int(number / 2) % 3],
             partitionLimitByteCount: [nil, nil, 250][Int(number / 6) % 3],
-            access: number / 18 % 3 == 0 ? .authorised : .open, isEnabled: number / 54 % 8 > 0)
+            access: number / 18 % 3 == 0 ? .authorised : .open, isEnabled: number / 54 % 16 > 0)
     }
 
     private mutating func createVLAN(_ caller: ReferenceBooks.Caller, _ vlan: VLANID, _ number: UInt16) {

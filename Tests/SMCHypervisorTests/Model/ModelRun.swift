@@ -121,10 +121,15 @@ struct ModelRun {
     mutating func open(_ choices: [UInt16]) {
         self.nextCaller += 1
         let id = CallerID(self.nextCaller)
-        let identity = Self.identity(Int(choices[0] % 7))
+        let identity = Self.identity(Int(choices[0] % 8))
         _ = self.model.perform(.open(identity), by: id)
         let name = ReferenceBooks.names[Int(choices[1]) % ReferenceBooks.names.count]
-        let vlans = ReferenceBooks.vlanIDs.enumerated().filter { choices[2] >> UInt16($0.offset) & 1 == 1 }.map(\.element)
+        let all = ReferenceBooks.vlanIDs.enumerated().filter { choices[2] >> UInt16($0.offset) & 1 == 1 }.map(\.element)
+        // Mostly such as it may be on.
+        let vlans =
+            choices[3] % 4 == 0
+            ? all
+            : all.filter { self.books.mayEnter(name, isDefined: self.books.partitions[name] != nil, $0) }
         let definition = self.books.partitions[name]
         let isUser = definition.map { self.books.isUser(identity, of: $0) } ?? true
         let wanted = vlans.isEmpty ? [self.books.defaultVLAN].compactMap(\.self) : vlans
@@ -156,8 +161,8 @@ struct ModelRun {
         case 0: CallerIdentity(processID: 1, userID: 1)
         case 1: CallerIdentity(processID: 1, userID: 2)
         case 2: CallerIdentity(processID: 1, userID: 3, groupIDs: [5, 20])
-        case 3: CallerIdentity(processID: 1, userID: 4, roles: .all)
-        case 4: CallerIdentity(processID: 1, userID: 1, roles: some)
+        case 3, 4: CallerIdentity(processID: 1, userID: 4, roles: .all)
+        case 5: CallerIdentity(processID: 1, userID: 1, roles: some)
         default: CallerIdentity(processID: 1, userID: 1, groupIDs: [20])
         }
     }

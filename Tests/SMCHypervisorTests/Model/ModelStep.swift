@@ -13,13 +13,14 @@ struct ModelStep: Hashable, CustomStringConvertible {
         /// How often it happens, in comparison.
         var weight: Int {
             switch self {
-            case .create, .bind: 18
-            case .accept: 20
-            case .reclaimed: 24
-            case .open: 6
-            case .unbindBuffer, .unbindOwner, .destroy: 6
-            case .reject, .renew, .establish, .signal, .read: 3
-            case .close, .withdraw, .query, .bindings, .write, .compareAndMove, .takeStatusBits: 2
+            case .create: 12
+            case .bind: 20
+            case .accept: 26
+            case .reclaimed: 30
+            case .open, .destroy: 8
+            case .unbindBuffer, .unbindOwner: 6
+            case .reject, .renew, .establish, .signal, .read, .setFunction: 3
+            case .close, .withdraw, .query, .bindings, .write, .compareAndMove, .takeStatusBits, .authorise, .revoke: 2
             default: 1
             }
         }
