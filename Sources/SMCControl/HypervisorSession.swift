@@ -185,7 +185,7 @@ package final class HypervisorSession: Sendable {
 }
 
 extension HypervisorSession {
-    private static let wrongAnswer = ControlError.protocolViolation("an answer of another kind than was asked for")
+    static let wrongAnswer = ControlError.protocolViolation("an answer of another kind than was asked for")
 
     private static func replacement(
         _ byteCount: Int?, _ descriptors: inout ReceivedDescriptors
@@ -194,13 +194,13 @@ extension HypervisorSession {
         return try descriptors.takeMemory(byteCount: byteCount)
     }
 
-    private static func grant(
+    static func grant(
         _ record: SignalRecord, _ descriptors: inout ReceivedDescriptors
     ) throws(ControlError) -> SignalGrant {
         SignalGrant(record: record, newPair: record.hasNewPair ? try descriptors.takePair() : nil)
     }
 
-    private func call<Result: ~Copyable & Sendable>(
+    func call<Result: ~Copyable & Sendable>(
         _ request: ControlRequest,
         _ read: (ControlResponse, inout ReceivedDescriptors) throws(ControlError) -> Result
     ) throws(ControlError) -> Result {
@@ -210,11 +210,11 @@ extension HypervisorSession {
         return try read(reply.response, &reply.descriptors)
     }
 
-    private func ask(_ request: ControlRequest) throws(ControlError) -> ControlResponse {
+    func ask(_ request: ControlRequest) throws(ControlError) -> ControlResponse {
         try self.call(request) { (response, _) in response }
     }
 
-    private func perform(_ request: ControlRequest) throws(ControlError) {
+    func perform(_ request: ControlRequest) throws(ControlError) {
         switch try self.ask(request) {
         case .done, .welcome: return
         default: throw Self.wrongAnswer
