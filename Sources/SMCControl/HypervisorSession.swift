@@ -167,7 +167,7 @@ package final class HypervisorSession: Sendable {
 }
 
 extension HypervisorSession {
-    private static let wrongAnswer = ControlError.protocolViolation("an answer of another kind than was asked for")
+    static let wrongAnswer = ControlError.protocolViolation("an answer of another kind than was asked for")
 
     private static func grant(
         _ record: SignalRecord, _ descriptors: inout ReceivedDescriptors
@@ -175,12 +175,14 @@ extension HypervisorSession {
         SignalGrant(record: record, newPair: record.hasNewPair ? try descriptors.takePair() : nil)
     }
 
-    private func call<Result: ~Copyable & Sendable>(
-        _ request: ControlRequest,
+    func call<Result: ~Copyable & Sendable>(
+        _ request: ControlRequest, descriptor: Int32? = nil,
         _ read: (ControlResponse, inout ReceivedDescriptors) throws(ControlError) -> Result
     ) throws(ControlError) -> Result {
+        // From now on, not from when it is our turn: behind a call that stalls all others end in time as well.
+        let deadline = ContinuousClock.now.advanced(by: self.timeout)
         var reply = try self.channel.withLock { (channel) throws(ControlError) in
-            try channel.call(request, timeout: self.timeout)
+            try channel.call(request, descriptor: descriptor, until: deadline)
         }
         return try read(reply.response, &reply.descriptors)
     }

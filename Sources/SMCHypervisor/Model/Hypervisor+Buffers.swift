@@ -90,6 +90,7 @@ extension Hypervisor {
 
     /// The peer lets go (A30).
     mutating func unbind(_ caller: CallerID, _ token: BufferToken) throws(Refused) {
+        if self.unbindAdopted(caller, token) { return }
         guard let id = self.smbsByBuffer[token], self.smbs[id]?.binding?.peerCaller == caller else {
             throw Refused(.badToken)
         }
@@ -98,6 +99,7 @@ extension Hypervisor {
 
     /// The owner takes an offer or a binding back (A30). A peer that accepted holds the memory until it lets go.
     mutating func unbind(_ caller: CallerID, _ token: OwnerToken) throws(Refused) {
+        if try self.withdrawAdopted(caller, token) { return }
         let (id, smb, _) = try self.owned(caller, token)
         switch smb.state {
         case .offered: self.endBinding(id)
@@ -109,6 +111,7 @@ extension Hypervisor {
 
     /// The owner gives the SMB back (A26). A peer that accepted holds the memory until it lets go.
     mutating func destroy(_ caller: CallerID, _ token: OwnerToken) throws(Refused) {
+        if self.destroyAdopted(caller, token) { return }
         self.disown(try self.owned(caller, token).id)
     }
 

@@ -56,10 +56,22 @@ extension Hypervisor {
     mutating func report(_ caller: CallerID, _ report: ConnectionReport) throws(Refused) {
         let maximum = self.configuration.reportsPerPartitionMaximum
         let reports = self.sessions[caller]?.reports ?? [:]
-        guard reports[report.identifier] != nil || reports.count < maximum else {
-            throw Refused(.tooManyReports, "This session has reported \(maximum) connections; no more are kept.")
+        if reports[report.identifier] == nil {
+            guard reports.count < maximum else {
+                throw Refused(.tooManyReports, "This session has reported \(maximum) connections; no more are kept.")
+            }
+            guard self.reportCount < self.configuration.reportsMaximum else {
+                throw Refused(
+                    .tooManyReports, "\(self.reportCount) connections have been reported in all; no more are kept.")
+            }
+            self.reportCount += 1
         }
         self.sessions[caller]?.reports[report.identifier] = report
+    }
+
+    mutating func reportClosed(_ caller: CallerID, _ identifier: UInt64) {
+        guard self.sessions[caller]?.reports.removeValue(forKey: identifier) != nil else { return }
+        self.reportCount -= 1
     }
 
     /// A session ended: everything of it comes back (and what others hold of it, when they let go).
@@ -80,6 +92,8 @@ extension Hypervisor {
         for id in session.owned.sorted(by: { $0.rawValue < $1.rawValue }) {
             self.disown(id)
         }
+        self.closeAdopted(caller)
+        self.reportCount -= session.reports.count
         for address in own {
             self.addresses[address] = nil
         }
@@ -114,6 +128,7 @@ extension Hypervisor {
                     vlan: smb.vlan, owner: smb.owner?.address, peer: smb.binding?.peer,
                     ringByteCount: self.pool.ringByteCount(smb.block), state: smb.state))
         }
+        status.smbs += self.adoptedStatuses
         return status
     }
 

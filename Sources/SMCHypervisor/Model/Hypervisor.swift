@@ -26,6 +26,10 @@ package struct Hypervisor {
         /// Bits of one status bit array.
         package var bitsPerDirection: Int
         package var reportsPerPartitionMaximum = 4096
+        /// Of all partitions together: each may take a kilobyte.
+        package var reportsMaximum = 16_384
+        /// SMBs of earlier hypervisors; each takes a descriptor.
+        package var adoptedMaximum = 1024
 
         package init(vlans: [VLAN], pool: PoolGeometry, bitsPerDirection: Int) {
             self.vlans = vlans
@@ -62,6 +66,9 @@ package struct Hypervisor {
     var smbsByOffer: [OfferToken: SMBID] = [:]
     var pairs: [PairID: Pair] = [:]
     var pairsByKey: [Pair.Key: PairID] = [:]
+    /// SMBs of earlier hypervisors.
+    var adopted = AdoptedBooks()
+    var reportCount = 0
     private var lastNumber: UInt64 = 0
     /// What the instruction that is being performed has asked for so far.
     var effects: [Effect] = []
@@ -102,6 +109,9 @@ package struct Hypervisor {
         case .close:
             self.close(caller)
             return .done
+        case .reregister(let registration, let identity):
+            guard let session = self.sessions[caller], session.isPartition else { throw Refused(.notJoined) }
+            return try self.reregister(caller, registration, identity)
         case .request(let request):
             guard let session = self.sessions[caller] else { throw Refused(.notJoined) }
             return try self.response(to: request, by: caller, session)
@@ -129,7 +139,9 @@ package struct Hypervisor {
         case .unbindOwner(let token): try self.unbind(caller, token)
         case .destroy(let token): try self.destroy(caller, token)
         case .report(let report): try self.report(caller, report)
-        case .reportClosed(let identifier): self.sessions[caller]?.reports[identifier] = nil
+        case .reportClosed(let identifier): self.reportClosed(caller, identifier)
+        // The shell looks at the descriptor first, and makes an instruction of its own of it.
+        case .reregister: throw Refused(.unsuitableMemory)
         }
         return .done
     }

@@ -27,6 +27,8 @@ package enum ControlRequest: Hashable, Sendable {
     case reportClosed(UInt64)
     /// The books, from this item on.
     case status(firstItem: Int)
+    /// Enter an SMB of an earlier hypervisor, whose memory I still hold, into the books. Carries one descriptor.
+    case reregister(Reregistration)
 }
 
 /// One connection as its partition describes it. The hypervisor shows it and decides nothing by it.
@@ -59,6 +61,7 @@ extension ControlRequest {
         case hello = 1
         case join, queryCommonCEC, createSMB, bind, accept, reject, unbindBuffer, unbindOwner, destroy
         case report, reportClosed, status
+        case reregister = 64
     }
 
     private var kind: Kind {
@@ -76,7 +79,13 @@ extension ControlRequest {
         case .report: .report
         case .reportClosed: .reportClosed
         case .status: .status
+        case .reregister: .reregister
         }
+    }
+
+    /// How many descriptors come with this request.
+    package var descriptorCount: Int {
+        if case .reregister = self { 1 } else { 0 }
     }
 
     /// The packet of this request.
@@ -102,6 +111,7 @@ extension ControlRequest {
         case .report(let report): report.encode(into: &body)
         case .reportClosed(let identifier): body.integer(identifier)
         case .status(let firstItem): body.count(firstItem)
+        case .reregister(let registration): registration.encode(into: &body)
         }
         return ControlHeader(type: self.kind.rawValue, requestID: requestID).packet(body: body.bytes)
     }
@@ -133,6 +143,7 @@ extension ControlRequest {
         case .report: self = .report(try ConnectionReport(decoding: &body))
         case .reportClosed: self = .reportClosed(try body.integer(UInt64.self))
         case .status: self = .status(firstItem: try body.count("item number", limit: Int(Int32.max)))
+        case .reregister: self = .reregister(try Reregistration(decoding: &body))
         }
         try body.finish()
     }

@@ -14,6 +14,7 @@ package enum ControlResponse: Hashable, Sendable {
     /// Carries the descriptor of the SMB's memory, then as `bound`.
     case accepted(AcceptedRecord)
     case status(StatusPage)
+    case reregistered(ReregisteredToken)
 }
 
 /// What joining gave.
@@ -102,6 +103,7 @@ extension ControlResponse {
     private enum Kind: UInt16 {
         case welcome = 0x8001
         case done, refused, joined, commonCEC, created, bound, accepted, status
+        case reregistered = 0x8040
     }
 
     private var kind: Kind {
@@ -115,6 +117,7 @@ extension ControlResponse {
         case .bound: .bound
         case .accepted: .accepted
         case .status: .status
+        case .reregistered: .reregistered
         }
     }
 
@@ -154,6 +157,7 @@ extension ControlResponse {
             body.count(record.fileByteCount)
             record.signal.encode(into: &body)
         case .status(let page): page.encode(into: &body)
+        case .reregistered(let token): token.encode(into: &body)
         }
         return ControlHeader(type: self.kind.rawValue, requestID: requestID).packet(body: body.bytes)
     }
@@ -190,6 +194,7 @@ extension ControlResponse {
                     buffer: try body.token(BufferToken.self), ringByteCount: try body.ringByteCount(),
                     fileByteCount: try body.fileByteCount(), signal: try SignalRecord(decoding: &body)))
         case .status: self = .status(try StatusPage(decoding: &body))
+        case .reregistered: self = .reregistered(try ReregisteredToken(decoding: &body))
         }
         try body.finish()
     }

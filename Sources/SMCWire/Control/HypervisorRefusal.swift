@@ -18,6 +18,8 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case tooManyBindings = 16
     case tooManyReports = 17
     case outOfResources = 18
+    case unsuitableMemory = 40
+    case tooManySessions = 41
 
     /// What was wrong and what to do about it. The answer of a hypervisor has a sentence with numbers beside it.
     package var sentence: String {
@@ -52,6 +54,10 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .tooManyReports: "The session has reported as many connections as the hypervisor keeps; close some."
         case .outOfResources:
             "The hypervisor got no descriptors or memory from the system; raise its limits or end some partitions."
+        case .unsuitableMemory:
+            "The descriptor is not a sealed memory file of the size that was said, so it cannot be an SMB."
+        case .tooManySessions:
+            "The hypervisor has as many sessions as it may have, in all or for this user; end some programs."
         }
     }
 }

@@ -15,6 +15,8 @@ import Testing
         .accept(OfferToken(rawValue: 3), from: address), .reject(OfferToken(rawValue: 4), from: address),
         .unbindBuffer(BufferToken(high: 5, low: 6)), .unbindOwner(OwnerToken(high: 7, low: 8)),
         .destroy(OwnerToken(high: 9, low: 10)), .report(report), .reportClosed(11), .status(firstItem: 12),
+        .reregister(Reregistration(role: .owner, ringByteCount: 16384, fileByteCount: 20480, address: address)),
+        .reregister(Reregistration(role: .peer, ringByteCount: 16384, fileByteCount: 20480, address: address)),
     ]
 
     static let signal = SignalRecord(token: SignalToken(high: 1, low: 2), pair: 3, bit: 4, hasNewPair: true)
@@ -46,6 +48,7 @@ import Testing
                 AcceptedRecord(
                     buffer: BufferToken(high: 1, low: 2), ringByteCount: 16384, fileByteCount: 20480, signal: signal)),
             .status(StatusPage(of: books, firstItem: 0)),
+            .reregistered(.owner(OwnerToken(high: 1, low: 2))), .reregistered(.peer(BufferToken(high: 3, low: 4))),
         ] + HypervisorRefusal.allCases.map { .refused($0, $0.sentence) }
 
     private func read(_ packet: [UInt8]) throws(ControlWireError) -> ControlRequest {
