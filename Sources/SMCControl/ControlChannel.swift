@@ -69,8 +69,12 @@ struct ControlChannel: ~Copyable, Sendable {
         self.lastRequestID &+= 1
         let requestID = self.lastRequestID
         do throws(ControlError) {
+            FaultPoint.reach("send-" + request.name)
             try self.send(request.encoded(requestID: requestID), descriptor, deadline)
-            return try self.receive(requestID, deadline)
+            FaultPoint.reach("sent-" + request.name)
+            let reply = try self.receive(requestID, deadline)
+            FaultPoint.reach("answered-" + request.name)
+            return reply
         } catch {
             throw self.ended(request, requestID, by: error)
         }

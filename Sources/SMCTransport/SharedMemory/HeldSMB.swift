@@ -43,7 +43,9 @@ final class HeldSMB: Sendable {
         of session: HypervisorSession
     ) throws(SystemCallError) {
         self.number = number
+        FaultPoint.reach("map")
         self.mapping = try Mapping(file)
+        FaultPoint.reach("mapped")
         self.ringByteCount = ringByteCount
         self.vlan = vlan
         self.state = Mutex(State(memory: Memory(file), right: right, session: session))
@@ -55,6 +57,7 @@ final class HeldSMB: Sendable {
     func giveBack() {
         let (right, session) = self.state.withLock { state -> (Right, HypervisorSession?) in
             state.memory = nil
+            FaultPoint.reach("closed")
             return (state.right, state.session.take())
         }
         switch right {

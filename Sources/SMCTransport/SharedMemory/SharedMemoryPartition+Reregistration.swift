@@ -34,6 +34,7 @@ extension SharedMemoryPartition {
     func letGo(_ smb: HeldSMB) {
         self.state.withLock { state in _ = state.held.removeValue(forKey: smb.number) }
         smb.mapping.detach()
+        FaultPoint.reach("detached")
     }
 
     /// On the worker: tells a hypervisor that we have just joined what an earlier one knew.

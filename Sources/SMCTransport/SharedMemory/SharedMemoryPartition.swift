@@ -139,6 +139,7 @@ package final class SharedMemoryPartition: Sendable {
             return joined
         }
         guard let joined else { return }
+        FaultPoint.reach("lost")
         if let watch = joined.watch { self.loop.remove(watch) }
         self.search()
     }
@@ -343,6 +344,7 @@ package final class SharedMemoryPartition: Sendable {
         guard let new = grant.takeNewPair() else {
             throw .protocolViolation("a signal token for a pair that was never shown")
         }
+        FaultPoint.reach("map-pair")
         let signals = try PairSignals(new, loop: self.loop) { [weak self] gone in
             self?.state.withLock { state in state.pairs = state.pairs.filter { $0.value.signals !== gone } }
         }

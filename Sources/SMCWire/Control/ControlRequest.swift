@@ -83,6 +83,11 @@ extension ControlRequest {
         }
     }
 
+    /// For logs.
+    package var name: String {
+        "\(self.kind)"
+    }
+
     /// How many descriptors come with this request.
     package var descriptorCount: Int {
         if case .reregister = self { 1 } else { 0 }
