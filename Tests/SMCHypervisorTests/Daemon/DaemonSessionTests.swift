@@ -79,7 +79,12 @@ import Testing
         var held: [HypervisorSession] = []
         var refused = false
         for _ in 0..<6 {
-            do { held.append(try daemon.connect()) } catch ControlError.unavailable { refused = true }
+            do {
+                held.append(try daemon.connect())
+            } catch ControlError.refused(.tooManySessions, let text) {
+                #expect(text.contains("4 sessions"))
+                refused = true
+            }
         }
         #expect(refused && (3...4).contains(held.count))
         held.removeAll()

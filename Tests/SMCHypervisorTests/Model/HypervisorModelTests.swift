@@ -107,6 +107,7 @@ struct ModelWorld {
             case .reclaim(let block):
                 self.expect(self.reclaiming.insert(block).inserted, "block given back twice")
             case .sendBlock: break
+            case .keepAdopted, .dropAdopted: self.expect(false, "nobody re-registered anything")
             }
         }
     }
