@@ -14,7 +14,7 @@ extension DaemonLoop {
             self.shown = memory
             instruction = .reregister(registration, identity)
         } catch {
-            return Outcome(response: .refused(.unsuitableMemory, error.text), effects: [])
+            return Outcome(response: .refused(.unsuitableMemory, error.text), effects: [], records: [])
         }
         let outcome = self.hypervisor.perform(instruction, by: session.caller)
         // Kept only when the books say so: a second descriptor of known memory is closed.

@@ -11,30 +11,28 @@ package struct MemoryIdentity: Hashable, Sendable {
     }
 }
 
-/// Numbers memory that was re-registered; never used twice.
-package struct AdoptedID: Hashable, Sendable {
+/// Numbers memory that was re-registered; never used twice, and by no other SMB either.
+package struct AdoptedID: Hashable, Comparable, Sendable {
     package var rawValue: UInt64
 
     package init(_ rawValue: UInt64) {
         self.rawValue = rawValue
     }
+
+    package static func < (left: AdoptedID, right: AdoptedID) -> Bool {
+        left.rawValue < right.rawValue
+    }
 }
 
 /// An SMB of an earlier hypervisor that its holders have re-registered.
 ///
-/// It is in nobody's pool: it is never offered or lent again, and is gone with its last holder. It needs no signals
-/// either: its holders have those of the earlier hypervisor.
+/// It is in nobody's pool: it is never offered, replaced or lent again, and is gone with its last holder. It needs no
+/// signals either: its holders have those of the earlier hypervisor.
 struct AdoptedBuffer: Sendable {
-    struct Owner: Sendable {
+    struct Holder<Token: Sendable>: Sendable {
         let caller: CallerID
         let address: SMGID
-        let token: OwnerToken
-    }
-
-    struct Peer: Sendable {
-        let caller: CallerID
-        let address: SMGID
-        let token: BufferToken
+        let token: Token
     }
 
     let identity: MemoryIdentity
@@ -42,17 +40,11 @@ struct AdoptedBuffer: Sendable {
     let ringByteCount: Int
     let fileByteCount: Int
     /// Nil before it has re-registered, and once it has given the SMB back or is gone.
-    var owner: Owner?
+    var owner: Holder<OwnerToken>?
     /// As ``owner``.
-    var peer: Peer?
-    /// The owner took the binding back.
-    var isWithdrawn = false
-
-    var state: SMBStatus.State {
-        guard self.peer != nil else { return .created }
-        guard self.owner != nil else { return .orphaned }
-        return self.isWithdrawn ? .withdrawn : .accepted
-    }
+    var peer: Holder<BufferToken>?
+    /// The account that it is charged to: the owner's, as long as there is one.
+    var account: Accounts.ID?
 }
 
 /// All SMBs that were re-registered.
@@ -61,6 +53,8 @@ struct AdoptedBooks: Sendable {
     private var byIdentity: [MemoryIdentity: AdoptedID] = [:]
     private var byOwner: [OwnerToken: AdoptedID] = [:]
     private var byPeer: [BufferToken: AdoptedID] = [:]
+    /// What each address owns or is the peer of.
+    private var byAddress: [SMGID: Set<AdoptedID>] = [:]
 
     var count: Int { self.buffers.count }
 
@@ -78,36 +72,46 @@ struct AdoptedBooks: Sendable {
         return id
     }
 
+    func held(by address: SMGID) -> [AdoptedID] {
+        (self.byAddress[address] ?? []).sorted()
+    }
+
     mutating func add(_ id: AdoptedID, _ buffer: AdoptedBuffer) {
         self.buffers[id] = buffer
         self.byIdentity[buffer.identity] = id
     }
 
-    mutating func setOwner(_ id: AdoptedID, _ owner: AdoptedBuffer.Owner) {
+    mutating func setOwner(_ id: AdoptedID, _ owner: AdoptedBuffer.Holder<OwnerToken>, _ account: Accounts.ID) {
         self.buffers[id]?.owner = owner
+        self.buffers[id]?.account = account
         self.byOwner[owner.token] = id
+        self.byAddress[owner.address, default: []].insert(id)
     }
 
-    mutating func setPeer(_ id: AdoptedID, _ peer: AdoptedBuffer.Peer) {
+    mutating func setPeer(_ id: AdoptedID, _ peer: AdoptedBuffer.Holder<BufferToken>) {
         self.buffers[id]?.peer = peer
         self.byPeer[peer.token] = id
-    }
-
-    mutating func withdraw(_ id: AdoptedID) {
-        self.buffers[id]?.isWithdrawn = true
+        self.byAddress[peer.address, default: []].insert(id)
     }
 
     mutating func endOwner(_ id: AdoptedID) {
-        guard let owner = self.buffers[id]?.owner else { return }
+        guard let buffer = self.buffers[id], let owner = buffer.owner else { return }
         self.byOwner[owner.token] = nil
         self.buffers[id]?.owner = nil
+        self.buffers[id]?.account = nil
+        if buffer.peer?.address != owner.address { self.forget(id, at: owner.address) }
     }
 
     mutating func endPeer(_ id: AdoptedID) {
-        guard let peer = self.buffers[id]?.peer else { return }
+        guard let buffer = self.buffers[id], let peer = buffer.peer else { return }
         self.byPeer[peer.token] = nil
         self.buffers[id]?.peer = nil
-        self.buffers[id]?.isWithdrawn = false
+        if buffer.owner?.address != peer.address { self.forget(id, at: peer.address) }
+    }
+
+    private mutating func forget(_ id: AdoptedID, at address: SMGID) {
+        self.byAddress[address]?.remove(id)
+        if self.byAddress[address]?.isEmpty == true { self.byAddress[address] = nil }
     }
 
     /// Takes it out of the books if nobody holds it.

@@ -29,12 +29,12 @@ private struct ReregistrationWorld {
         var byteCount: Int
         var owner: (caller: CallerID, token: OwnerToken)?
         var peer: (caller: CallerID, token: BufferToken)?
-        var isWithdrawn = false
     }
 
     private static let vlans = [VLANID("a")!, VLANID("b")!]
     private static let ringByteCounts = [100, 1000]
     private static let adoptedMaximum = 9
+    private static let quota = 2200
     private var random: SeededGenerator
     private var model: Hypervisor
     private var nextCaller: UInt64 = 0
@@ -51,9 +51,12 @@ private struct ReregistrationWorld {
     init(seed: UInt64) {
         self.random = SeededGenerator(seed: seed)
         let geometry = PoolGeometry(controlByteCount: 16, classes: [.init(ringByteCount: 1000, blockCount: 10)])
+        let vlans = [
+            VLANDefinition(Self.vlans[0], partitionLimitByteCount: Self.quota),
+            VLANDefinition(Self.vlans[1], sliceByteCount: 2500),
+        ]
         var configuration = Hypervisor.Configuration(
-            vlans: [.init(Self.vlans[0]), .init(Self.vlans[1], limitByteCount: 2500)], pool: geometry,
-            bitsPerDirection: 3)
+            vlans: vlans, pools: [.init(.default, geometry)], bitsPerDirection: 3)
         configuration.adoptedMaximum = Self.adoptedMaximum
         self.model = Hypervisor(configuration, random: SeededGenerator(seed: seed &+ 1000))
     }
@@ -89,14 +92,9 @@ private struct ReregistrationWorld {
         self.callers[caller] = nil
         for identity in self.shadows.keys {
             if self.shadows[identity]?.owner?.caller == caller { self.shadows[identity]?.owner = nil }
-            if self.shadows[identity]?.peer?.caller == caller { self.dropPeer(identity) }
+            if self.shadows[identity]?.peer?.caller == caller { self.shadows[identity]?.peer = nil }
         }
         self.settle(outcome)
-    }
-
-    private mutating func dropPeer(_ identity: UInt64) {
-        self.shadows[identity]?.peer = nil
-        self.shadows[identity]?.isWithdrawn = false
     }
 
     /// Memory that nobody holds is dropped, all of it and nothing else.
@@ -141,7 +139,11 @@ private struct ReregistrationWorld {
         let isFree = known.map { role == .owner ? $0.owner == nil : $0.peer == nil } ?? true
         let fits = known.map { $0.vlan == vlan && $0.byteCount == ring + 16 }
         let hasRoom = self.shadows.count < Self.adoptedMaximum && used + ring + 16 <= (vlan == Self.vlans[1] ? 2500 : 10160)
-        let may = (isOwn || other == caller) && isFree && (fits ?? hasRoom)
+        let owned = self.shadows.values.filter { $0.owner?.caller == caller && $0.vlan == vlan }
+        let isWithinQuota =
+            role == .peer || vlan == Self.vlans[1]
+            || owned.reduce(0) { $0 + $1.byteCount } + ring + 16 <= Self.quota
+        let may = (isOwn || other == caller) && isFree && (fits ?? hasRoom) && isWithinQuota
         self.follow(outcome)
         guard case .reregistered(let token) = outcome.response else {
             return self.expect(!may, "refused: \(outcome.response)")
@@ -180,17 +182,15 @@ private struct ReregistrationWorld {
         let identity = self.shadows.first { $0.value.peer?.token == token && $0.value.peer?.caller == caller }?.key
         let outcome = self.model.perform(.request(.unbindBuffer(token)), by: caller)
         self.expect((outcome.response == .done) == (identity != nil), "unbind: \(outcome.response)")
-        if let identity { self.dropPeer(identity) }
+        if let identity { self.shadows[identity]?.peer = nil }
         self.settle(outcome)
     }
 
     private mutating func withdraw(_ caller: CallerID) {
         guard let token = self.owners.suffix(20).randomElement(using: &self.random) else { return }
-        let identity = self.shadows.first { $0.value.owner?.token == token && $0.value.owner?.caller == caller }?.key
-        let may = identity.map { self.shadows[$0]!.peer != nil && !self.shadows[$0]!.isWithdrawn } ?? false
+        // It cannot be taken back from its peer: there is no other memory for the owner.
         let outcome = self.model.perform(.request(.unbindOwner(token)), by: caller)
-        self.expect((outcome.response == .done) == may, "withdraw: \(outcome.response)")
-        if may, let identity { self.shadows[identity]?.isWithdrawn = true }
+        guard case .refused = outcome.response else { return self.expect(false, "taken back: \(outcome.response)") }
         self.settle(outcome)
     }
 
@@ -198,7 +198,7 @@ private struct ReregistrationWorld {
 
     mutating func checkBooks() {
         let observer = CallerID(0)
-        _ = self.model.perform(.open(CallerIdentity(processID: 0, userID: 0)), by: observer)
+        _ = self.model.perform(.open(CallerIdentity(processID: 0, userID: 0, roles: .all)), by: observer)
         defer { _ = self.model.perform(.close, by: observer) }
         guard case .status(let page) = self.model.perform(.request(.status(firstItem: 0)), by: observer).response else {
             return self.expect(false, "no status")
@@ -214,7 +214,7 @@ private struct ReregistrationWorld {
         let expected = self.shadows.values.map { shadow -> SMBStatus.State in
             guard shadow.peer != nil else { return .created }
             guard shadow.owner != nil else { return .orphaned }
-            return shadow.isWithdrawn ? .withdrawn : .accepted
+            return .accepted
         }
         let states = books.smbs.map(\.state)
         self.expect(states.map(\.rawValue).sorted() == expected.map(\.rawValue).sorted(), "\(states), not \(expected)")
