@@ -4,41 +4,51 @@
     import SMCWire
     import Testing
 
-    /// A partition is killed at every single step that it takes: one run for each. Release builds have no steps to be
-    /// killed at.
+    /// A partition is killed at every single step that it takes: one run for each, several runs side by side. Release
+    /// builds have no steps to be killed at.
     @Suite struct KilledPartitionTests {
         enum Victim: String, CaseIterable {
-            case client, listener
+            /// Ends with its connection: leaving gives all back.
+            case client
+            /// Lives on after its connection, which it gives back by itself.
+            case listener
+
+            /// Steps without which the test would prove little. A request and its answer are steps of their own.
+            fileprivate var required: [String] {
+                var requests = ["hello", "join", "queryCommonCEC", "createSMB", "bind", "accept", "report"]
+                if self == .listener { requests += ["destroy", "unbindBuffer", "reportClosed"] }
+                var names = requests.flatMap { ["send-\($0)", "sent-\($0)", "answered-\($0)"] }
+                names += ["map", "mapped", "map-pair", "publish", "published", "consume", "consumed", "end", "ended"]
+                return self == .listener ? names + ["detached", "closed"] : names
+            }
         }
 
-        /// What the peer of a victim is sent: more than one store.
+        /// What is sent to the peer of a victim: more than one store.
         private static let byteCount = 150_000
+        private static let runsSideBySide = 6
 
         @Test(arguments: Victim.allCases) func killedAtEveryStep(victim: Victim) async throws {
-            try await Scene.play(limit: 240) { scene in
-                let hypervisor = try await scene.hypervisor(pool: "16M")
+            try await Scene.play(limit: 300) { scene in
+                let hypervisor = try await scene.hypervisor(pool: "32M")
                 let echo = try scene.smc("listen", "--echo", "127.0.0.1:0")
                 let bystander = try await EchoClient(scene, port: echo.port(), count: 2)
                 try scene.writeRandom("input", byteCount: Self.byteCount)
                 // Once to the end: what a victim does when nobody kills it. It also lets the hypervisor warm up.
                 let whole = try await Self.run(scene, victim, step: nil)
-                #expect(whole.code == 0)
-                for name in Self.required(of: victim) {
-                    #expect(whole.steps.contains { $0.name == name }, "no step '\(name)': the test would prove little")
+                #expect(!whole.isKilled)
+                for name in victim.required {
+                    #expect(whole.steps.contains { $0.name == name }, "no step '\(name)'")
                 }
                 let before = try Remains(scene, hypervisor)
-                var step = 1
-                while true {
-                    let result = try await Self.run(scene, victim, step: step)
-                    try await scene.until("all is as before, after step \(step), \(result.last)") {
+                let count = try await Self.killAtEach { step in
+                    try await Self.run(scene, victim, step: step)
+                } afterwards: { outcomes in
+                    try await scene.until("all is as before, after \(outcomes)") {
                         try Remains(scene, hypervisor) == before
                     }
-                    #expect(bystander.failureCount == 0, "step \(step), \(result.last)")
-                    if result.code == 0 { break }
-                    #expect(result.code == 128 + SIGKILL && result.steps.count == step, "step \(step): \(result)")
-                    step += 1
+                    #expect(bystander.failureCount == 0, "after \(outcomes)")
                 }
-                #expect(step > Self.required(of: victim).count * 2, "only \(step) steps were found")
+                #expect(count >= victim.required.count, "only \(count) steps were found")
                 let rounds = bystander.rounds
                 try await scene.until("the bystanders go on") { zip(bystander.rounds, rounds).allSatisfy { $0 > $1 } }
                 #expect(await bystander.end { _ in .close } == [])
@@ -46,12 +56,31 @@
             }
         }
 
-        /// Both the request and its answer are steps of their own, before and after.
-        private static func required(of victim: Victim) -> [String] {
-            var names = ["hello", "join", "queryCommonCEC", "createSMB", "bind", "accept", "report", "destroy", "unbindBuffer"]
-                .flatMap { ["send-\($0)", "sent-\($0)", "answered-\($0)"] }
-            names += ["map", "mapped", "map-pair", "publish", "published", "consume", "consumed", "end", "ended"]
-            return names + ["detached", "closed"]
+        /// Runs and kills at the first step, the second, and so on, until no run gets as far as the step that it is to be
+        /// killed at.
+        ///
+        /// - Returns: how many steps were found.
+        private static func killAtEach(
+            _ run: @escaping @Sendable (Int) async throws -> Outcome,
+            afterwards: ([Outcome]) async throws -> Void
+        ) async throws -> Int {
+            var first = 1
+            var killed = 0
+            while true {
+                let steps = first..<first + Self.runsSideBySide
+                let outcomes = try await withThrowingTaskGroup(of: Outcome.self) { group in
+                    for step in steps { group.addTask { try await run(step) } }
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                for outcome in outcomes where outcome.isKilled {
+                    #expect(outcome.steps.count == outcome.step, "\(outcome)")
+                }
+                try await afterwards(outcomes)
+                let count = outcomes.count { $0.isKilled }
+                killed += count
+                if count == 0 { return killed }
+                first = steps.upperBound
+            }
         }
 
         struct Step {
@@ -59,124 +88,185 @@
             var value: Int
         }
 
-        struct Outcome: CustomStringConvertible {
-            var code: Int32
+        struct Outcome: CustomStringConvertible, Sendable {
+            var step: Int?
+            var isKilled: Bool
             var steps: [Step]
-            var last: String { self.steps.last.map { "\($0.name) \($0.value)" } ?? "-" }
-            var description: String { "ended with \(self.code) after \(self.steps.count) steps, the last: \(self.last)" }
             /// How much the victim had published: the line is written when it has happened.
             var publishedByteCount: Int { self.steps.last { $0.name == "published" }?.value ?? 0 }
+
+            var description: String {
+                let last = self.steps.last.map { "\($0.name) \($0.value)" } ?? "-"
+                return "\(self.isKilled ? "killed" : "not killed") at step \(self.steps.count), \(last)"
+            }
         }
 
-        /// One exchange in both directions, in which the victim dies at a step.
-        private static func run(_ scene: Scene, _ victim: Victim, step: Int?) async throws -> Outcome {
-            let log = scene.path("steps")
-            try? FileManager.default.removeItem(atPath: log)
-            var fault = ["SMC_FAULT_LOG": log]
-            if let step { fault["SMC_FAULT_STEP"] = "\(step)" }
-            let input = Program.Input.file(scene.path("input"))
-            let common = ["--quiet", "--hypervisor", scene.socket, "--require", "shm"]
-            let listener = try scene.start(
-                Program.smc, ["listen", "--hypervisor", scene.socket, "--require", "shm", "127.0.0.1:0"], input: input,
-                environment: victim == .listener ? fault : [:])
-            guard let port = try? await listener.port() else {
-                return try await Self.outcome(listener, log)  // It died before it listened.
-            }
-            let client = try scene.start(
-                Program.smc, ["connect"] + common + ["127.0.0.1:\(port)"], input: input,
-                environment: victim == .client ? fault : [:])
-            _ = try await client.exit()
-            if victim == .client {
-                // A listener whose client died before it got a connection waits on; this one relieves it.
-                let relief = try scene.start(Program.smc, ["connect"] + common + ["127.0.0.1:\(port)"])
-                _ = try await relief.exit()
-            }
-            _ = try await listener.exit()
-            let (dead, peer) = victim == .client ? (client, listener) : (listener, client)
-            let outcome = try await Self.outcome(dead, log)
-            let expected = try Data(contentsOf: URL(fileURLWithPath: scene.path("input")))
-            let received = peer.outputData
-            #expect(received == expected.prefix(outcome.publishedByteCount), "\(outcome); \(received.count) arrived")
-            #expect(try await peer.exit() < 128, "the peer was killed too: \(outcome)")
-            scene.forget(listener, client)
-            return outcome
+        private static func environment(_ log: String, _ step: Int?) -> [String: String] {
+            var environment = ["SMC_FAULT_LOG": log]
+            if let step { environment["SMC_FAULT_STEP"] = "\(step)" }
+            return environment
         }
 
-        static func outcome(_ program: Program, _ log: String) async throws -> Outcome {
-            let code = try await program.exit()
-            let lines = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n")
-            let steps = lines.compactMap { line -> Step? in
+        private static func steps(_ log: String) -> [Step] {
+            let lines = (try? String(contentsOfFile: log, encoding: .utf8))?.split(separator: "\n") ?? []
+            return lines.compactMap { line -> Step? in
                 let fields = line.split(separator: " ")
                 guard fields.count == 3, let value = Int(fields[2]) else { return nil }
                 return Step(name: String(fields[1]), value: value)
             }
-            return Outcome(code: code, steps: steps)
+        }
+
+        /// One exchange in both directions, in which the victim dies at a step.
+        private static func run(_ scene: Scene, _ victim: Victim, step: Int?) async throws -> Outcome {
+            let log = scene.path("steps-\(step ?? 0)")
+            let fault = Self.environment(log, step)
+            let input = Program.Input.file(scene.path("input"))
+            let common = ["--quiet", "--hypervisor", scene.socket, "--require", "shm"]
+            let isEcho = victim == .listener ? ["--echo"] : []
+            let listener = try scene.start(
+                Program.smc, ["listen", "--hypervisor", scene.socket, "--require", "shm"] + isEcho + ["127.0.0.1:0"],
+                input: input, environment: victim == .listener ? fault : [:])
+            guard let port = try? await listener.port() else {
+                let code = try await listener.exit()  // It died before it listened.
+                return Outcome(step: step, isKilled: code == 128 + SIGKILL, steps: Self.steps(log))
+            }
+            let client = try scene.start(
+                Program.smc, ["connect"] + common + ["127.0.0.1:\(port)"], input: input,
+                environment: victim == .client ? fault : [:])
+            let clientCode = try await client.exit()
+            switch victim {
+            case .client:
+                // A listener whose client died before it got a connection waits on; this one relieves it.
+                let relief = try scene.start(Program.smc, ["connect"] + common + ["127.0.0.1:\(port)"])
+                _ = try await relief.exit()
+                scene.forget(relief)
+            case .listener:
+                try await scene.until("the listener is dead, or has given all back") {
+                    !listener.isRunning || Self.steps(log).contains { $0.name == "answered-reportClosed" }
+                }
+                listener.send(SIGTERM)
+            }
+            let listenerCode = try await listener.exit()
+            let (code, peer, peerCode) =
+                victim == .client ? (clientCode, listener, listenerCode) : (listenerCode, client, clientCode)
+            let outcome = Outcome(step: step, isKilled: code == 128 + SIGKILL, steps: Self.steps(log))
+            let expected = try Data(contentsOf: URL(fileURLWithPath: scene.path("input")))
+            let isIntact = peer.outputData == expected.prefix(outcome.publishedByteCount)
+            #expect(isIntact, "\(outcome): \(peer.outputData.count) of \(outcome.publishedByteCount); \(peer.summary)")
+            #expect(peerCode < 128, "the peer was killed too: \(outcome); \(peer.summary)")
+            scene.forget(listener, client)
+            try? FileManager.default.removeItem(atPath: log)
+            return outcome
         }
 
         // MARK: Re-registering
 
         @Test func killedAtEveryStepOfReregistering() async throws {
             signal(SIGPIPE, SIG_IGN)  // The victim's standard input breaks.
-            try await Scene.play(limit: 240) { scene in
-                let whole = try await Self.reregister(scene, step: nil)
-                #expect(whole.code == 0)
-                for name in ["lost", "send-join", "sent-reregister", "answered-reregister", "answered-report", "published"] {
-                    #expect(whole.steps.contains { $0.name == name }, "no step '\(name)': the test would prove little")
+            try await Scene.play(limit: 300) { scene in
+                let required = [
+                    "lost", "send-join", "sent-reregister", "answered-reregister", "answered-report", "published",
+                ]
+                let whole = try await Reregistering(scene, steps: 0..<1)
+                let outcome = try #require(try await whole.play().first)
+                #expect(!outcome.isKilled)
+                for name in required {
+                    #expect(outcome.steps.contains { $0.name == name }, "no step '\(name)'")
                 }
-                var step = 1
+                var first = 1
+                var killed = 0
                 while true {
-                    let result = try await Self.reregister(scene, step: step)
-                    if result.code == 0 { break }
-                    #expect(result.code == 128 + SIGKILL && result.steps.count == step, "step \(step): \(result)")
-                    step += 1
+                    let steps = first..<first + 2 * Self.runsSideBySide
+                    let outcomes = try await Reregistering(scene, steps: steps).play()
+                    for outcome in outcomes where outcome.isKilled {
+                        #expect(outcome.steps.count == outcome.step, "\(outcome)")
+                    }
+                    let count = outcomes.count { $0.isKilled }
+                    killed += count
+                    if count == 0 { break }
+                    first = steps.upperBound
                 }
-                #expect(step > 20, "only \(step) steps were found")
+                #expect(killed > 2 * required.count, "only \(killed) steps were found")
             }
         }
 
-        private static func reregister(_ scene: Scene, step: Int?) async throws -> Outcome {
-            let log = scene.path("steps")
-            try? FileManager.default.removeItem(atPath: log)
-            var fault = ["SMC_FAULT_LOG": log, "SMC_FAULT_FROM": "lost"]
-            if let step { fault["SMC_FAULT_STEP"] = "\(step)" }
-            let first = try await scene.hypervisor(pool: "4M")
-            let common = ["--hypervisor", scene.socket, "--require", "shm"]
-            let listener = try scene.start(Program.smc, ["listen"] + common + ["127.0.0.1:0"])
-            let port = try await listener.port()
-            let victim = try scene.start(
-                Program.smc, ["connect", "--quiet"] + common + ["127.0.0.1:\(port)"], input: .pipe, environment: fault)
-            try victim.write([UInt8](repeating: 1, count: 1000))
-            try await scene.until("the stream flows") { listener.outputData.count == 1000 }
-            first.send(SIGKILL)
-            _ = try await first.exit()
-            let second = try await scene.hypervisor(pool: "4M")
-            try await scene.until("the victim has re-registered, or is dead") {
-                guard victim.isRunning else { return true }
-                let books = try ReregistrationTests.books(scene)
-                return books.partitions.contains { $0.processID == victim.processID } && books.connections.count == 2
+        /// Several victims of one hypervisor, which dies, and with whose successor they re-register.
+        private struct Reregistering {
+            struct Pair {
+                let step: Int
+                let log: String
+                let listener: Program
+                let victim: Program
             }
-            // What it publishes now the peer must get as well, unless it dies before.
-            try? victim.write([UInt8](repeating: 2, count: 500))
-            try? victim.closeInput()
-            let outcome: Outcome
-            do {
-                outcome = try await Self.outcome(victim, log)
+
+            let scene: Scene
+            let first: Program
+            var pairs: [Pair] = []
+
+            init(_ scene: Scene, steps: Range<Int>) async throws {
+                self.scene = scene
+                self.first = try await scene.hypervisor(pool: "16M")
+                let common = ["--hypervisor", scene.socket, "--require", "shm"]
+                for step in steps {
+                    let log = scene.path("steps-\(step)")
+                    var fault = KilledPartitionTests.environment(log, step == 0 ? nil : step)
+                    fault["SMC_FAULT_FROM"] = "lost"
+                    let listener = try scene.start(Program.smc, ["listen"] + common + ["127.0.0.1:0"])
+                    let victim = try await scene.start(
+                        Program.smc, ["connect", "--quiet"] + common + ["127.0.0.1:\(listener.port())"], input: .pipe,
+                        environment: fault)
+                    try victim.write([UInt8](repeating: 1, count: 1000))
+                    self.pairs.append(Pair(step: step, log: log, listener: listener, victim: victim))
+                }
+                for pair in self.pairs {
+                    try await scene.until("the stream flows") { pair.listener.outputData.count == 1000 }
+                }
             }
-            #expect(try await listener.exit() < 128, "\(outcome)")
-            let published = max(1000, outcome.publishedByteCount)
-            let received = listener.outputData
-            #expect(received.count == published, "\(outcome)")
-            #expect(received.dropFirst(1000).allSatisfy { $0 == 2 })
-            try await scene.until("all is given back, \(outcome)") {
-                let books = try ReregistrationTests.books(scene)
-                let blockCount = books.pools.reduce(0) { $0 + $1.blockCount }
-                return books.smbs.isEmpty && books.partitions.isEmpty && books.vlans.allSatisfy { $0.usedByteCount == 0 }
-                    && ReregistrationTests.memoryFiles(of: second.processID) == blockCount
+
+            func play() async throws -> [Outcome] {
+                self.first.send(SIGKILL)
+                _ = try await self.first.exit()
+                let second = try await self.scene.hypervisor(pool: "16M")
+                try await self.scene.until("all have re-registered, or are dead") {
+                    let books = try ReregistrationTests.books(self.scene)
+                    return self.pairs.allSatisfy { pair in
+                        let partitions = books.partitions.map(\.processID)
+                        return !pair.victim.isRunning
+                            || partitions.contains(pair.victim.processID)
+                                && partitions.contains(pair.listener.processID)
+                    }
+                }
+                var outcomes: [Outcome] = []
+                for pair in self.pairs { outcomes.append(try await self.end(pair)) }
+                try await self.scene.until("all is given back, after \(outcomes)") {
+                    let books = try ReregistrationTests.books(self.scene)
+                    let blockCount = books.pools.reduce(0) { $0 + $1.blockCount }
+                    return books.smbs.isEmpty && books.partitions.isEmpty
+                        && books.vlans.allSatisfy { $0.usedByteCount == 0 }
+                        && ReregistrationTests.memoryFiles(of: second.processID) == blockCount
+                }
+                second.send(SIGTERM)
+                _ = try await second.exit()
+                self.scene.forget(self.first, second)
+                return outcomes
             }
-            second.send(SIGTERM)
-            _ = try await second.exit()
-            scene.forget(first, second, listener, victim)
-            return outcome
+
+            /// What a victim publishes now its peer must get as well, unless the victim dies before.
+            private func end(_ pair: Pair) async throws -> Outcome {
+                try? pair.victim.write([UInt8](repeating: 2, count: 500))
+                try? pair.victim.closeInput()
+                let code = try await pair.victim.exit()
+                let listenerCode = try await pair.listener.exit()
+                let outcome = Outcome(
+                    step: pair.step, isKilled: code == 128 + SIGKILL, steps: KilledPartitionTests.steps(pair.log))
+                #expect(listenerCode < 128, "\(outcome)")
+                let received = pair.listener.outputData
+                #expect(received.count == max(1000, outcome.publishedByteCount), "\(outcome); \(pair.listener.summary)")
+                #expect(received.dropFirst(1000).allSatisfy { $0 == 2 })
+                self.scene.forget(pair.listener, pair.victim)
+                try? FileManager.default.removeItem(atPath: pair.log)
+                return outcome
+            }
         }
     }
 
