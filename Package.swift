@@ -115,7 +115,7 @@ let package = Package(
             ],
             swiftSettings: testing),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["smc", "SMCControl", "SMCSystem", "SMCWire"],
+            name: "IntegrationTests", dependencies: ["smc", "SMC", "SMCControl", "SMCSystem", "SMCWire"],
             swiftSettings: testing),
         .testTarget(name: "TidyTests", swiftSettings: testing),
     ],

@@ -28,11 +28,16 @@ struct ControlChannel: ~Copyable, Sendable {
         self.socket.descriptor.rawValue
     }
 
-    /// Sends a request and waits for its answer; a refusal is thrown.
-    mutating func call(_ request: ControlRequest, timeout: Duration) throws(ControlError) -> Reply {
-        let deadline = ContinuousClock.now.advanced(by: timeout)
+    /// Sends a request and waits for its answer; a refusal is thrown. A deadline that has passed already, because
+    /// another call took so long, throws as well, before anything is sent.
+    ///
+    /// - Parameter descriptor: goes with the request.
+    mutating func call(
+        _ request: ControlRequest, descriptor: Int32? = nil, until deadline: ContinuousClock.Instant
+    ) throws(ControlError) -> Reply {
+        guard ContinuousClock.now < deadline else { throw .timedOut }
         try self.compensate(deadline)
-        let reply = try self.exchange(request, deadline)
+        let reply = try self.exchange(request, descriptor: descriptor, deadline)
         if case .refused(let refusal, let text) = reply.response {
             throw .refused(refusal, text)
         }
@@ -58,14 +63,18 @@ struct ControlChannel: ~Copyable, Sendable {
     }
 
     private mutating func exchange(
-        _ request: ControlRequest, _ deadline: ContinuousClock.Instant
+        _ request: ControlRequest, descriptor: Int32? = nil, _ deadline: ContinuousClock.Instant
     ) throws(ControlError) -> Reply {
         if let failure { throw failure }
         self.lastRequestID &+= 1
         let requestID = self.lastRequestID
         do throws(ControlError) {
-            try self.send(request.encoded(requestID: requestID), deadline)
-            return try self.receive(requestID, deadline)
+            FaultPoint.reach("send-" + request.name)
+            try self.send(request.encoded(requestID: requestID), descriptor, deadline)
+            FaultPoint.reach("sent-" + request.name)
+            let reply = try self.receive(requestID, deadline)
+            FaultPoint.reach("answered-" + request.name)
+            return reply
         } catch {
             throw self.ended(request, requestID, by: error)
         }
@@ -94,15 +103,21 @@ struct ControlChannel: ~Copyable, Sendable {
         case (.establish, .addresses(let new)):
             self.compensations += new.map { .withdraw($0.smgid, isForced: true) }
         case (.bind(let owner, let peer), .bound): self.compensations.append(.unbindOwner(owner, from: peer))
+        case (_, .reregistered(.owner(let token))): self.compensations.append(.destroy(token))
+        case (_, .reregistered(.peer(let token))): self.compensations.append(.unbindBuffer(token))
         default: break  // Nothing was given that would stay.
         }
     }
 
-    private func send(_ packet: [UInt8], _ deadline: ContinuousClock.Instant) throws(ControlError) {
+    private func send(
+        _ packet: [UInt8], _ descriptor: Int32?, _ deadline: ContinuousClock.Instant
+    ) throws(ControlError) {
         while true {
             do throws(SystemCallError) {
-                return try self.socket.send(packet)
+                return try self.socket.send(packet, descriptors: descriptor.map { [$0] } ?? [])
             } catch {
+                // Closed: why may stand in what was sent before.
+                if error.errno == Errno.brokenPipe || error.errno == Errno.connectionReset { return }
                 guard error.errno == Errno.tryAgain else { throw Self.translated(error) }
             }
             do throws(ControlError) {
@@ -117,12 +132,16 @@ struct ControlChannel: ~Copyable, Sendable {
     private func receive(
         _ requestID: UInt32, _ deadline: ContinuousClock.Instant
     ) throws(ControlError) -> Reply {
+        var wasReset = false
         while true {
             let received: UnixSocket.Received?
             do throws(SystemCallError) {
                 received = try self.socket.receive(maximumByteCount: ControlLimits.packetByteCount)
             } catch {
-                throw Self.translated(error)
+                // The kernel tells of a reset once, before what the hypervisor had said.
+                guard error.errno == Errno.connectionReset, !wasReset else { throw Self.translated(error) }
+                wasReset = true
+                continue
             }
             guard let message = received else {
                 try self.wait(toWrite: false, deadline)
@@ -138,18 +157,25 @@ struct ControlChannel: ~Copyable, Sendable {
     ) throws(ControlError) -> Reply {
         guard !bytes.isEmpty else { throw .unavailable("the hypervisor closed the session") }
         guard !isTruncated else { throw .protocolViolation("an answer larger than answers may be") }
+        let response: ControlResponse
+        let isForSession: Bool
         do throws(ControlWireError) {
             let header = try ControlHeader(decoding: bytes)
-            let response = try ControlResponse(decoding: bytes, header: header)
+            response = try ControlResponse(decoding: bytes, header: header)
             guard response.descriptorCount == descriptors.count else {
                 throw .invalidField("number of descriptors")
             }
-            guard header.requestID == requestID else { throw .invalidField("request identifier") }
-            return Reply(response: response, descriptors: descriptors)
+            isForSession = header.requestID == ControlHeader.anyRequest
+            guard isForSession || header.requestID == requestID else { throw .invalidField("request identifier") }
         } catch {
             if case .unsupportedVersion = error { throw .refused(.unsupportedVersion, "\(error)") }
             throw .protocolViolation("\(error)")
         }
+        guard isForSession else { return Reply(response: response, descriptors: descriptors) }
+        guard case .refused(let refusal, let text) = response else {
+            throw .protocolViolation("an answer to no request")
+        }
+        throw .refused(refusal, text)
     }
 
     private func wait(toWrite: Bool, _ deadline: ContinuousClock.Instant) throws(ControlError) {

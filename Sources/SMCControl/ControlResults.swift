@@ -8,6 +8,17 @@ package struct CreatedSMB: ~Copyable, Sendable {
     package let file: MemoryFile
     /// Bytes of the ring, at least what was asked for.
     package let ringByteCount: Int
+
+    init(owner: OwnerToken, file: consuming MemoryFile, ringByteCount: Int) {
+        self.owner = owner
+        self.file = file
+        self.ringByteCount = ringByteCount
+    }
+
+    /// Takes it apart.
+    package consuming func takeFile() -> MemoryFile {
+        self.file
+    }
 }
 
 /// An SMB of ours that is offered to a peer (A27).
@@ -49,6 +60,13 @@ package struct AcceptedSMB: ~Copyable, Sendable {
     /// Takes it apart.
     package consuming func takeSignal() -> SignalGrant {
         self.signal
+    }
+
+    /// Takes it apart.
+    package consuming func take<Result>(
+        _ body: (consuming MemoryFile, consuming SignalGrant) throws(ControlError) -> Result
+    ) throws(ControlError) -> Result {
+        try body(self.file, self.signal)
     }
 }
 

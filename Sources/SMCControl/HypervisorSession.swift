@@ -201,11 +201,13 @@ extension HypervisorSession {
     }
 
     func call<Result: ~Copyable & Sendable>(
-        _ request: ControlRequest,
+        _ request: ControlRequest, descriptor: Int32? = nil,
         _ read: (ControlResponse, inout ReceivedDescriptors) throws(ControlError) -> Result
     ) throws(ControlError) -> Result {
+        // From now on, not from when it is our turn: behind a call that stalls all others end in time as well.
+        let deadline = ContinuousClock.now.advanced(by: self.timeout)
         var reply = try self.channel.withLock { (channel) throws(ControlError) in
-            try channel.call(request, timeout: self.timeout)
+            try channel.call(request, descriptor: descriptor, until: deadline)
         }
         return try read(reply.response, &reply.descriptors)
     }

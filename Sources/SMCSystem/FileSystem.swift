@@ -26,6 +26,19 @@ package enum FileSystem {
             permissions: status.st_mode & 0o777)
     }
 
+    /// Which file is there, a last symbolic link itself; nil when nothing is.
+    package static func identity(_ path: String) throws(SystemCallError) -> FileIdentity? {
+        var status = stat()
+        do throws(SystemCallError) {
+            // SAFETY: the string lives for the call, and lstat fills the struct we own.
+            _ = try retrying("lstat \(path)") { unsafe lstat(path, &status) }
+        } catch {
+            if error.errno == ENOENT { return nil }
+            throw error
+        }
+        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+
     /// Makes one directory with these permissions, whatever the umask is. One that is there already stays as it is.
     package static func createDirectory(_ path: String, permissions: UInt32) throws(SystemCallError) {
         do throws(SystemCallError) {
@@ -87,5 +100,15 @@ package struct FileLock: ~Copyable, Sendable {
             throw error
         }
         return FileLock(descriptor: descriptor)
+    }
+
+    /// Whether the locked file is the one that is at `path` now.
+    package borrowing func isHeld(at path: String) throws(SystemCallError) -> Bool {
+        let number = self.descriptor.rawValue
+        var status = stat()
+        // SAFETY: fstat fills the struct we own.
+        _ = try retrying("fstat") { unsafe fstat(number, &status) }
+        let held = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        return try FileSystem.identity(path) == held
     }
 }

@@ -20,8 +20,13 @@ package final class PartitionRuntime: Sendable {
     private struct WeakConnection {
         weak var connection: StreamConnection?
     }
-    /// Connections that nobody has closed, by the number under which the hypervisor knows them.
-    private let connections = Mutex<[UInt64: WeakConnection]>([:])
+    private struct Established {
+        /// Connections that nobody has closed, by the number under which the hypervisor knows them.
+        var connections: [UInt64: WeakConnection] = [:]
+        /// No connection is to come any more: what a handshake still brings about is aborted.
+        var isClosed = false
+    }
+    private let established = Mutex(Established())
     private struct Ending {
         let transport: ElementTransport
         let channel: TCPChannel
@@ -41,7 +46,11 @@ package final class PartitionRuntime: Sendable {
 
     /// Leaves the hypervisor and ends all link groups. Connections that are still open fail.
     package func close() async {
-        for connection in self.connections.withLock({ $0.values.compactMap(\.connection) }) { connection.abort() }
+        let open = self.established.withLock { established in
+            established.isClosed = true
+            return established.connections.values.compactMap(\.connection)
+        }
+        for connection in open { connection.abort() }
         await self.rdma.close()
         self.sharedMemory.leave()
         self.loop.stop()
@@ -164,9 +173,18 @@ package final class PartitionRuntime: Sendable {
             peerHostName: peerHostName, flushTimeout: self.configuration.flushTimeout
         ) { [weak self] in
             self?.sharedMemory.reportClosed(identifier)
-            _ = self?.connections.withLock { $0.removeValue(forKey: identifier) }
+            _ = self?.established.withLock { $0.connections.removeValue(forKey: identifier) }
         }
-        self.connections.withLock { $0[identifier] = WeakConnection(connection: connection) }
+        let isClosed = self.established.withLock { established in
+            if !established.isClosed { established.connections[identifier] = WeakConnection(connection: connection) }
+            return established.isClosed
+        }
+        if isClosed {
+            // The handshake ended while the partition did.
+            connection.abort()
+            let dropped = self.ending.withLock { $0.removeValue(forKey: identifier) }
+            withExtendedLifetime(dropped) {}
+        }
         return connection
     }
 

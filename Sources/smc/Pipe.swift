@@ -61,12 +61,18 @@ struct Pipe {
         }
         defer { watch.cancel() }
         var open: Set<Direction> = [.input, .output]
+        var broken: Failure?
         for await (direction, failure) in ends {
-            if let failure { return failure }
             open.remove(direction)
-            if open.isEmpty { return nil }
+            switch failure {
+            case nil: break
+            // What the peer had sent before it died is still there: the other direction ends when it has been read.
+            case .connection where direction == .input && !open.isEmpty: broken = failure
+            case .some(let failure): return failure
+            }
+            if open.isEmpty { return broken }
         }
-        return nil
+        return broken
     }
 
     private static func failure(_ body: () throws(Failure) -> Void) -> Failure? {

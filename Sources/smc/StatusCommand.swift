@@ -115,7 +115,7 @@ extension HypervisorStatus {
             },
             "smbs": self.smbs.map {
                 [
-                    "number": $0.number, "vlan": $0.vlan.name, "owner": "\($0.owner)",
+                    "number": $0.number, "vlan": $0.vlan.name, "owner": $0.owner.map { "\($0)" } ?? NSNull(),
                     "peer": $0.peer.map { "\($0)" } ?? NSNull(), "ringByteCount": $0.ringByteCount,
                     "state": "\($0.state)", "tainted": $0.isTainted,
                 ] as [String: Any]

@@ -70,7 +70,7 @@ int csmc_futex_wake(const uint32_t *word, int count, int shared);
 
 /* One message with at most CSMC_MAX_DESCRIPTORS descriptors (SCM_RIGHTS). The receiving call sets *descriptor_count
    and closes nothing; *flags gets msg_flags. Descriptors arrive close-on-exec. */
-#define CSMC_MAX_DESCRIPTORS 8
+#define CSMC_MAX_DESCRIPTORS 253
 ssize_t csmc_send_with_descriptors(int socket, const void *bytes, size_t count, const int *descriptors,
                                    int descriptor_count, int flags);
 ssize_t csmc_receive_with_descriptors(int socket, void *bytes, size_t count, int *descriptors,

@@ -11,26 +11,36 @@ struct BlockStore: ~Copyable {
     }
 
     private let blocks: [Block]
+    private let identities: Set<FileIdentity>
     /// To be zeroed as soon as nobody has them.
     private var pending: [BlockID] = []
     /// Somebody still had them when we last looked.
     private var lent: [BlockID] = []
 
-    private init(blocks: [Block]) {
+    private init(blocks: [Block], identities: Set<FileIdentity>) {
         self.blocks = blocks
+        self.identities = identities
     }
 
     /// Takes all the memory now.
     static func create(_ geometry: PoolGeometry) throws(SystemCallError) -> BlockStore {
         var blocks: [Block] = []
         blocks.reserveCapacity(geometry.blockCount)
+        var identities: Set<FileIdentity> = []
         for sizeClass in geometry.classes {
             for _ in 0..<sizeClass.blockCount {
                 let byteCount = sizeClass.ringByteCount + geometry.controlByteCount
-                blocks.append(Block(try LendableMemory.create(name: "smc-block", byteCount: byteCount)))
+                let memory = try LendableMemory.create(name: "smc-block", byteCount: byteCount)
+                identities.insert(try memory.file.identity())
+                blocks.append(Block(memory))
             }
         }
-        return BlockStore(blocks: blocks)
+        return BlockStore(blocks: blocks, identities: identities)
+    }
+
+    /// Whether it is memory of this pool, that somebody shows us as another hypervisor's.
+    func contains(_ identity: FileIdentity) -> Bool {
+        self.identities.contains(identity)
     }
 
     /// A descriptor to send to a partition.

@@ -6,15 +6,18 @@ internal import SMCWire
 /// From a packet to its answer.
 extension DaemonLoop {
     /// Answers one packet. Whoever sends anything but a request is refused, and its session ends.
-    func take(_ packet: [UInt8], isClean: Bool, _ session: DaemonSession) {
+    func take(
+        _ packet: [UInt8], isTruncated: Bool, _ descriptors: consuming ForeignDescriptors, _ session: DaemonSession
+    ) {
         let key = session.caller.rawValue
         guard !packet.isEmpty else { return self.end(key, "closed by the partition") }
         let header: ControlHeader
         let request: ControlRequest
         do throws(ControlWireError) {
             header = try ControlHeader(decoding: packet)
-            guard isClean else { throw .invalidField("descriptor") }
+            guard !isTruncated else { throw .invalidField("descriptor") }
             request = try ControlRequest(decoding: packet, header: header)
+            guard descriptors.count == request.descriptorCount else { throw .invalidField("descriptor") }
         } catch {
             self.logger.warning("a session broke the protocol: \(error)", metadata: Self.metadata(session))
             let code: HypervisorRefusal
@@ -29,7 +32,7 @@ extension DaemonLoop {
             return self.end(key, "not allowed")
         }
         session.handshakeDeadline = nil
-        self.perform(request, requestID: header.requestID, session)
+        self.perform(request, descriptors, requestID: header.requestID, session)
     }
 
     /// The place of the request identifier is the same in all versions.
@@ -38,15 +41,25 @@ extension DaemonLoop {
         return packet[8..<12].reduce(0) { $0 << 8 | UInt32($1) }
     }
 
-    private func perform(_ request: ControlRequest, requestID: UInt32, _ session: DaemonSession) {
+    private func perform(
+        _ request: ControlRequest, _ descriptors: consuming ForeignDescriptors, requestID: UInt32,
+        _ session: DaemonSession
+    ) {
         let key = session.caller.rawValue
-        if case .bind = request, !self.prepareForBinding() {
+        guard self.prepare(for: request) else {
             let refusal = ControlResponse.refused(.outOfResources, HypervisorRefusal.outOfResources.sentence)
             guard self.answer(refusal, requestID: requestID, [], session) else { return self.end(key, "unreachable") }
             return
         }
-        var outcome = self.hypervisor.perform(.request(request), by: session.caller)
-        if case .refused(let code, _) = outcome.response, code == .poolExhausted || code == .quotaExceeded {
+        var outcome: Outcome
+        if case .reregister(let registration) = request {
+            outcome = self.reregister(registration, descriptors, session)
+        } else {
+            outcome = self.hypervisor.perform(.request(request), by: session.caller)
+        }
+        if case .refused(let code, _) = outcome.response, code == .poolExhausted || code == .quotaExceeded,
+            request.descriptorCount == 0
+        {
             // Perhaps what is needed is only waiting to be zeroed.
             self.blocks.retryLent()
             self.reclaim(byteLimit: .max)
@@ -106,6 +119,15 @@ extension DaemonLoop {
         }
     }
 
+    /// What a request needs of the system is there before its decision is taken, for that cannot be taken back.
+    private func prepare(for request: ControlRequest) -> Bool {
+        switch request {
+        case .bind: self.prepareForBinding() && self.prepareSpareDescriptor()
+        case .createSMB, .accept, .unbindOwner, .renew: self.prepareSpareDescriptor()
+        default: true
+        }
+    }
+
     private func prepareForBinding() -> Bool {
         do throws(SystemCallError) {
             if self.sparePair == nil { self.sparePair = try PairFiles() }
@@ -125,6 +147,7 @@ extension DaemonLoop {
                 self.pairs[id] = self.sparePair  // Was made before the instruction.
                 self.sparePair = nil
             case .sendBlock(let block):
+                self.useSpareDescriptor()
                 do throws(SystemCallError) {
                     let number = try self.blocks.lend(block).release()
                     attachments.numbers.append(number)
@@ -141,6 +164,8 @@ extension DaemonLoop {
             case .dropPair(let id): self.pairs[id] = nil
             case .notify(let id, let direction, let bit): self.pairs[id]?.notify(direction, bit: bit)
             case .reclaim(let block): self.blocks.reclaim(block)
+            case .keepAdopted(let id): self.adopted[id] = self.shown.take()
+            case .dropAdopted(let id): self.adopted[id] = nil
             case .takeStatusBits(let id, let directions):
                 attachments.response = .statusBits(self.pairs[id]?.takeBits(directions) ?? [])
             case .replace, .read, .write, .compareAndMove:

@@ -21,19 +21,31 @@ final class DaemonLoop {
         static let reclaimByteCount = 4 << 20
         /// How often blocks are looked at that somebody still has mapped, and timeouts are looked for.
         static let tickMilliseconds: Int32 = 100
+        /// How often we look whether our socket is still where it was.
+        static let placeMilliseconds: Int32 = 1000
+        /// Connections that are taken before the sessions get their turn.
+        static let connectionsPerTurn = 64
     }
 
     let configuration: HypervisorConfiguration
     let logger: Logger
     private let sessionsMaximum: Int
     private let poller: Poller
-    private let listener: UnixSocket
+    private let listener: ListeningSocket
     var hypervisor: Hypervisor
     var blocks: BlockStore
     var pairs: [PairID: PairFiles] = [:]
     /// Made before a partition binds, so that binding cannot fail half-way.
     var sparePair: PairFiles?
+    /// Held so that there is one to lend a block with, and one to take and refuse a connection with.
+    private var spareDescriptor: EventDescriptor?
+    /// Memory of earlier hypervisors, and what a partition shows at the moment.
+    var adopted: [AdoptedID: AdoptedMemory] = [:]
+    var shown: AdoptedMemory?
+    let closer = DescriptorCloser()
     var sessions: [UInt64: DaemonSession] = [:]
+    /// How many each user has.
+    private var sessionCounts: [UInt32: Int] = [:]
     private var nextKey = Key.firstSession
     /// No connection is taken while descriptors are short.
     private var isListening = true
@@ -41,10 +53,11 @@ final class DaemonLoop {
     /// When there was last a partition, or somebody who might become one.
     private var lastInUse = ContinuousClock.now
     private var lastTick = ContinuousClock.now
+    private var lastLookAtPlace = ContinuousClock.now
 
     init(
         _ configuration: HypervisorConfiguration, _ plan: HypervisorDaemon.Plan, blocks: consuming BlockStore,
-        listener: consuming UnixSocket, logger: Logger
+        listener: ListeningSocket, logger: Logger
     ) throws(SystemCallError) {
         self.configuration = configuration
         self.logger = logger
@@ -59,13 +72,14 @@ final class DaemonLoop {
             vlans: vlans, pools: [.init(.default, plan.geometry)], bitsPerDirection: StatusBitArrayLayout.bitCount)
         model.processID = Process.processID
         model.partitionsMaximum = configuration.partitionsMaximum
+        model.adoptedMaximum = plan.adoptedMaximum
         // The system's generator: nobody can guess a token.
         self.hypervisor = Hypervisor(model, random: SystemRandomNumberGenerator())
     }
 
     /// - Parameter signals: a descriptor that is readable when the process shall end.
     func run(until stopEvent: borrowing EventDescriptor, signals: Int32?) throws(SystemCallError) {
-        try self.poller.add(self.listener.descriptor.rawValue, for: .readable, key: Key.listener)
+        try self.poller.add(self.listener.descriptor, for: .readable, key: Key.listener)
         try self.poller.add(stopEvent.descriptor.rawValue, for: .readable, key: Key.stop)
         if let signals {
             try self.poller.add(signals, for: .readable, key: Key.signal)
@@ -82,15 +96,17 @@ final class DaemonLoop {
             }
             self.reclaim(byteLimit: Limits.reclaimByteCount)
             self.tick()
+            _ = self.prepareSpareDescriptor()  // At once: later there may be none.
         }
     }
 
-    /// Without a reason to look at the clock it sleeps until something happens.
+    /// Without a reason to look at the clock it sleeps until something happens, or it is time to look at its socket.
     private var waitMilliseconds: Int32 {
         if self.blocks.hasPending { return 0 }
         let isIdle = self.configuration.idleTimeout != nil && self.hypervisor.joinedCount == 0
         let hasStrangers = self.sessions.values.contains { $0.handshakeDeadline != nil }
-        return self.blocks.hasLent || isIdle || hasStrangers || !self.isListening ? Limits.tickMilliseconds : -1
+        return self.blocks.hasLent || isIdle || hasStrangers || !self.isListening
+            ? Limits.tickMilliseconds : Limits.placeMilliseconds
     }
 
     private func tick() {
@@ -105,6 +121,10 @@ final class DaemonLoop {
             }
         }
         if !self.isListening { self.listen(true) }
+        if self.lastLookAtPlace.duration(to: now) >= .milliseconds(Int64(Limits.placeMilliseconds)) {
+            self.lastLookAtPlace = now
+            self.keepPlace()
+        }
         if let timeout = self.configuration.idleTimeout, self.lastInUse.duration(to: now) >= timeout {
             self.logger.info("no partition for \(timeout), so the hypervisor ends")
             self.isStopping = true
@@ -115,31 +135,101 @@ final class DaemonLoop {
 
     private func listen(_ on: Bool) {
         do throws(SystemCallError) {
-            try self.poller.modify(self.listener.descriptor.rawValue, for: on ? .readable : [], key: Key.listener)
+            try self.poller.modify(self.listener.descriptor, for: on ? .readable : [], key: Key.listener)
             self.isListening = on
         } catch {
             self.logger.error("cannot watch the socket: \(error)")
         }
     }
 
+    /// Somebody removed our socket's file: then nobody finds us, and we make it anew.
+    private func keepPlace() {
+        do throws(SystemCallError) {
+            switch try self.listener.keepPlace(replacing: { old, new throws(SystemCallError) in
+                try self.poller.add(new, for: .readable, key: Key.listener)
+                try? self.poller.remove(old)
+            }) {
+            case .unchanged: break
+            case .renewed:
+                self.isListening = true
+                self.logger.warning("the socket had been removed, and was made anew; sessions went on")
+            case .lost:
+                // What is there now is another hypervisor's. We serve those that are here, and end with the last.
+                self.logger.error("another hypervisor has taken the socket's place; this one takes no more sessions")
+            }
+        } catch {
+            self.logger.error("the socket was removed and cannot be made anew: \(error)")
+        }
+        if self.listener.isLost, self.sessions.isEmpty { self.isStopping = true }
+    }
+
     private func takeConnections() {
         do throws(SystemCallError) {
-            while let socket = try self.listener.accept() {
-                guard self.sessions.count < self.sessionsMaximum else {
-                    self.logger.warning("a connection was closed: there are \(self.sessions.count) sessions already")
-                    continue  // The socket is closed with its owner, this scope.
-                }
+            for _ in 0..<Limits.connectionsPerTurn {
+                guard let socket = try self.listener.accept() else { return }
                 try self.begin(socket)
             }
         } catch {
-            // Most likely there are no descriptors left. The connection stays in the queue for a while.
-            self.logger.warning("cannot take a connection: \(error)")
-            self.listen(false)
+            // No descriptors are left. The spare one does to say so to whoever waits; without it they wait for a while.
+            guard self.refuseConnection() else {
+                self.logger.warning("cannot take a connection: \(error)")
+                return self.listen(false)
+            }
         }
+    }
+
+    /// - Returns: false when not even that was possible.
+    private func refuseConnection() -> Bool {
+        guard self.spareDescriptor != nil else {
+            _ = self.prepareSpareDescriptor()
+            return false
+        }
+        self.spareDescriptor = nil
+        let taken = try? self.listener.accept()
+        guard case .some(let socket) = taken else { return false }
+        Self.refuse(socket, .outOfResources)
+        return self.prepareSpareDescriptor()
+    }
+
+    /// Says why before it closes. Best effort: a client that has not asked yet may see only the end.
+    private static func refuse(
+        _ socket: consuming UnixSocket, _ refusal: HypervisorRefusal, _ text: String? = nil
+    ) {
+        // What it asked is taken first: else the kernel tells it of a reset, and drops our answer.
+        _ = try? socket.receive(maximumByteCount: ControlHeader.byteCount)
+        let response = ControlResponse.refused(refusal, text ?? refusal.sentence)
+        try? socket.send(response.encoded(requestID: ControlHeader.anyRequest))
+    }
+
+    /// Makes sure that one descriptor can be had later.
+    func prepareSpareDescriptor() -> Bool {
+        if self.spareDescriptor == nil { self.spareDescriptor = try? EventDescriptor() }
+        return self.spareDescriptor != nil
+    }
+
+    /// Makes room for one descriptor.
+    func useSpareDescriptor() {
+        self.spareDescriptor = nil
+    }
+
+    /// Why this user gets no session; nil when it does.
+    private func refusal(_ credentials: PeerCredentials) -> String? {
+        guard self.sessions.count < self.sessionsMaximum else {
+            return "There are \(self.sessions.count) sessions, as many as this hypervisor may have; end some programs."
+        }
+        guard credentials.userID != 0, credentials.userID != Process.userID else { return nil }
+        let maximum = self.configuration.sessionsPerUserMaximum ?? max(1, self.sessionsMaximum / 4)
+        let count = self.sessionCounts[credentials.userID, default: 0]
+        guard count >= maximum else { return nil }
+        return "User \(credentials.userID) has \(count) sessions, as many as one user may have; end some programs."
     }
 
     private func begin(_ socket: consuming UnixSocket) throws(SystemCallError) {
         let credentials = try socket.peerCredentials()
+        if let text = self.refusal(credentials) {
+            self.logger.warning("a connection was refused: \(text)")
+            return Self.refuse(socket, .tooManySessions, text)
+        }
         let key = self.nextKey
         self.nextKey += 1
         let isOwn = credentials.userID == 0 || credentials.userID == Process.userID
@@ -149,6 +239,7 @@ final class DaemonLoop {
             socket: socket, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
             handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
         self.sessions[key] = session
+        self.sessionCounts[credentials.userID, default: 0] += 1
         let identity = CallerIdentity(
             processID: credentials.processID, userID: credentials.userID, groupIDs: [credentials.groupID],
             roles: isOwn ? .all : .none)
@@ -158,6 +249,8 @@ final class DaemonLoop {
     /// Ends a session and takes back what it had.
     func end(_ key: UInt64, _ reason: String) {
         guard let session = self.sessions.removeValue(forKey: key) else { return }
+        let count = self.sessionCounts[session.credentials.userID, default: 1] - 1
+        self.sessionCounts[session.credentials.userID] = count == 0 ? nil : count
         // Closing the socket takes it out of the poller as well: there is no other descriptor for it.
         let outcome = self.hypervisor.perform(.close, by: session.caller)
         _ = self.carryOut(outcome.effects)
@@ -179,11 +272,8 @@ final class DaemonLoop {
                     let received = try session.socket.receive(maximumByteCount: ControlLimits.packetByteCount)
                 else { return }
                 self.lastInUse = .now
-                for descriptor in received.descriptors {
-                    _ = OwnedDescriptor(adopting: descriptor)  // Nobody may send us any.
-                }
-                let isClean = received.descriptors.isEmpty && !received.isTruncated
-                self.take(received.bytes, isClean: isClean, session)
+                let descriptors = ForeignDescriptors(received.descriptors, self.closer)
+                self.take(received.bytes, isTruncated: received.isTruncated, descriptors, session)
             } catch {
                 self.end(key, "\(error)")
             }

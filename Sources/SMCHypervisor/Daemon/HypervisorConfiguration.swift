@@ -27,6 +27,8 @@ package struct HypervisorConfiguration: Sendable {
     package var handlesSignals = false
     /// Sessions at one time, those included that have not said anything yet.
     package var sessionsMaximum = 1024
+    /// Of these, sessions of one user other than root and the hypervisor's own. Nil: a quarter.
+    package var sessionsPerUserMaximum: Int?
     package var partitionsMaximum = 1024
     /// How long a session may say nothing at its beginning.
     package var handshakeTimeout: Duration = .seconds(10)
@@ -43,10 +45,18 @@ package struct HypervisorConfiguration: Sendable {
         self.idleTimeout = idleTimeout
     }
 
-    /// A sixteenth of the machine's memory, but 16 MiB at least and 256 MiB at most.
+    /// A sixteenth of the memory that we may use, but 16 MiB at least and 256 MiB at most.
     package static var defaultPoolByteCount: Int {
+        self.defaultPoolByteCount(
+            physical: ResourceLimits.physicalMemoryByteCount(), limit: ResourceLimits.controlGroupMemoryByteCount())
+    }
+
+    /// - Parameters:
+    ///   - physical: the machine's memory.
+    ///   - limit: what the control group of this process may use; nil: all of it.
+    package static func defaultPoolByteCount(physical: Int, limit: Int?) -> Int {
         let mebibyte = 1 << 20
-        return min(max(ResourceLimits.physicalMemoryByteCount() / 16, 16 * mebibyte), 256 * mebibyte)
+        return min(max(min(physical, limit ?? physical) / 16, 16 * mebibyte), 256 * mebibyte)
     }
 
     /// The directory of the socket.

@@ -36,12 +36,11 @@ package final class HypervisorDaemon: Sendable {
             }
             if configuration.handlesSignals {
                 let signals = try TerminationSignals.install()
-                try self.serve(isPrivate: isPrivate, signals: signals.descriptor)
+                try self.serve(lock, signals: signals.descriptor)
                 _ = consume signals
             } else {
-                try self.serve(isPrivate: isPrivate, signals: nil)
+                try self.serve(lock, signals: nil)
             }
-            _ = consume lock  // Held until here, so that no other hypervisor's socket was removed.
         } catch {
             throw error == Self.alreadyRunning
                 ? .alreadyRunning(configuration.socketPath) : .system("the hypervisor ended: \(error)")
@@ -50,13 +49,11 @@ package final class HypervisorDaemon: Sendable {
 
     private static let alreadyRunning = SystemCallError(call: "flock", errno: Errno.tryAgain)
 
-    private func serve(isPrivate: Bool, signals: Int32?) throws(SystemCallError) {
+    private func serve(_ lock: consuming FileLock, signals: Int32?) throws(SystemCallError) {
         let path = self.configuration.socketPath
         let plan = try self.plan()
         let blocks = try BlockStore.create(plan.geometry)
-        try FileSystem.remove(path)  // Left by a hypervisor that was killed: we have its lock.
-        let listener = try UnixSocket.listen(path: path)
-        try FileSystem.setPermissions(path, isPrivate ? 0o600 : 0o666)
+        let listener = try ListeningSocket(self.configuration, lock: lock)
         let loop = try DaemonLoop(
             self.configuration, plan, blocks: blocks, listener: listener, logger: self.logger)
         self.logger.notice(
@@ -65,7 +62,7 @@ package final class HypervisorDaemon: Sendable {
                 "socket": "\(path)", "poolBytes": "\(plan.geometry.byteCount)", "blocks": "\(plan.geometry.blockCount)",
             ])
         // The socket goes first, so that whoever comes now starts another one instead of waiting for us.
-        defer { try? FileSystem.remove(path) }
+        defer { listener.remove() }
         try loop.run(until: self.stopEvent, signals: signals)
         self.logger.notice("hypervisor ends", metadata: ["socket": "\(path)"])
     }
@@ -74,6 +71,7 @@ package final class HypervisorDaemon: Sendable {
     struct Plan {
         var geometry: PoolGeometry
         var sessionsMaximum: Int
+        var adoptedMaximum: Int
     }
 
     private func plan() throws(SystemCallError) -> Plan {
@@ -81,7 +79,8 @@ package final class HypervisorDaemon: Sendable {
         let wanted = PoolGeometry(
             byteCount: self.configuration.poolByteCount, controlByteCount: self.configuration.controlByteCount)
         let available = max(0, try ResourceLimits.raiseDescriptorLimit() - reserve)
-        // Each block needs one; the other half is for sessions (one each) and pairs (four each).
+        // Each block needs one; the other half is for sessions and SMBs of earlier hypervisors (one each, a quarter of
+        // it for each kind) and pairs (four each).
         let geometry = wanted.limited(toBlocks: available / 2)
         if geometry.blockCount < wanted.blockCount {
             self.logger.warning(
@@ -92,6 +91,8 @@ package final class HypervisorDaemon: Sendable {
                 ])
         }
         let left = available - geometry.blockCount
-        return Plan(geometry: geometry, sessionsMaximum: max(1, min(self.configuration.sessionsMaximum, left / 4)))
+        return Plan(
+            geometry: geometry, sessionsMaximum: max(1, min(self.configuration.sessionsMaximum, left / 4)),
+            adoptedMaximum: left / 4)
     }
 }

@@ -5,7 +5,7 @@ package import SMCWire
 package struct AuditRecord: Hashable, Sendable {
     package enum Action: String, Hashable, Sendable, CaseIterable {
         case hello, join, establish, addresses, withdraw, query, create, bind, accept, reject, unbind, renew, destroy
-        case bindings, read, write, compareAndMove, signal, takeStatusBits, report, reportClosed, status
+        case bindings, read, write, compareAndMove, signal, takeStatusBits, report, reportClosed, status, reregister
         case createVLAN, changeVLAN, destroyVLAN, setFunction, setSlice
         case createPartition, changePartition, destroyPartition, authorise, revoke
         case growPool, shrinkPool, reload
@@ -101,6 +101,7 @@ extension ControlRequest {
         case .report: return (.report, object)
         case .reportClosed: return (.reportClosed, object)
         case .status: return (.status, object)
+        case .reregister: return (.reregister, object)
         case .administer(let request): return request.audited
         }
     }

@@ -92,6 +92,16 @@ struct Accounts {
         self.byteCounts[account, default: 0] += byteCount
     }
 
+    /// Memory that is no block.
+    mutating func add(_ byteCount: Int, to account: ID) {
+        self.byteCounts[account, default: 0] += byteCount
+    }
+
+    mutating func remove(_ byteCount: Int, from account: ID) {
+        let rest = self.byteCount(account) - byteCount
+        self.byteCounts[account] = rest == 0 ? nil : rest
+    }
+
     mutating func release(_ block: BlockID, byteCount: Int) {
         guard let account = self.holders.removeValue(forKey: block) else { return }
         let rest = self.byteCount(account) - byteCount

@@ -107,6 +107,7 @@ extension Hypervisor {
 
     /// The peer lets go (A30). The owner is told.
     mutating func unbind(_ caller: CallerID, _ token: BufferToken) throws(Refused) {
+        if self.unbindAdopted(caller, token) { return }
         if self.sessions[caller]?.endedBuffers.remove(token) == true { return }
         guard let id = self.bindingsByBuffer[token], let smb = self.smbs[id.smb], let binding = smb.bindings[id.peer],
             binding.caller == caller
@@ -148,6 +149,7 @@ extension Hypervisor {
 
     /// The owner gives the SMB back (A26). A peer that accepted keeps the memory until it lets go, but no right to it.
     mutating func destroy(_ caller: CallerID, _ token: OwnerToken) throws(Refused) {
+        if self.destroyAdopted(caller, token) { return }
         self.disown(try self.owned(caller, token).id)
     }
 
@@ -165,6 +167,7 @@ extension Hypervisor {
     mutating func owned(
         _ caller: CallerID, _ token: OwnerToken
     ) throws(Refused) -> (id: SMBID, smb: SharedMemoryBuffer) {
+        try self.checkNotAdopted(caller, token)
         guard let id = self.smbsByOwner[token], let smb = self.smbs[id], smb.owner.caller == caller
         else { throw Refused(.badToken) }
         self.object = self.auditObject(smb, id, peer: self.object.peer)

@@ -13,15 +13,25 @@ extension Hypervisor {
         min(vlan.definition.sliceByteCount ?? .max, self.pools[vlan.pool].geometry.byteCount)
     }
 
+    /// Where the memory of a session is counted.
+    func account(of caller: CallerID, on vlan: VLANID) -> Accounts.ID {
+        Accounts.ID(vlan: vlan, holder: self.sessions[caller]?.account ?? .session(caller))
+    }
+
+    /// Bytes that a partition may use on a VLAN.
+    func partitionLimit(_ account: Accounts.ID, _ books: VLANBooks) -> Int {
+        var authorised: Int?
+        if case .defined(let name) = account.holder { authorised = books.authorisations[name]?.limitByteCount }
+        return authorised ?? books.definition.partitionLimitByteCount ?? .max
+    }
+
     /// Takes a block within the limits of the VLAN and of the caller's partition.
     mutating func takeBlock(
         _ ringByteCount: Int, for caller: CallerID, on vlan: VLANID, isExact: Bool
     ) throws(Refused) -> BlockID {
         guard let books = self.vlans[vlan], let session = self.sessions[caller] else { throw Refused(.unknownVLAN) }
-        let account = Accounts.ID(vlan: vlan, holder: session.account)
-        let ofPartition =
-            books.authorisations[session.isDefined ? session.name : ""]?.limitByteCount
-            ?? books.definition.partitionLimitByteCount ?? .max
+        let account = self.account(of: caller, on: vlan)
+        let ofPartition = self.partitionLimit(account, books)
         let ofVLAN = self.limit(books)
         let used = self.pools[books.pool].usedByteCount(vlan)
         let left = max(0, ofPartition - self.accounts.byteCount(account))

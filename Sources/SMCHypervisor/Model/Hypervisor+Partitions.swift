@@ -96,11 +96,12 @@ extension Hypervisor {
     mutating func withdraw(_ caller: CallerID, _ address: SMGID, _ isForced: Bool) throws(Refused) {
         guard let books = self.addresses[address], books.caller == caller else { throw Self.notOwn(address) }
         self.object.vlan = books.vlan
-        guard isForced || (books.owned.isEmpty && books.bound.isEmpty) else {
+        let adopted = self.adopted.held(by: address)
+        guard isForced || (books.owned.isEmpty && books.bound.isEmpty && adopted.isEmpty) else {
             throw Refused(
                 .addressInUse,
-                "\(books.owned.count) SMBs of its own and \(books.bound.count) of others hang on \(address); destroy "
-                    + "and unbind them first, or force it.")
+                "\(books.owned.count) SMBs of its own, \(books.bound.count) of others and \(adopted.count) of an "
+                    + "earlier hypervisor hang on \(address); destroy and unbind them first, or force it.")
         }
         self.endAddress(address)
     }
@@ -150,11 +151,22 @@ extension Hypervisor {
 
     mutating func report(_ caller: CallerID, _ report: ConnectionReport) throws(Refused) {
         let maximum = self.configuration.reportsPerPartitionMaximum
-        let count = self.sessions[caller]?.reports.count ?? 0
-        guard count < maximum || self.sessions[caller]?.reports[report.identifier] != nil else {
-            throw Refused(.tooManyReports, "This session has reported \(maximum) connections; no more are kept.")
+        if self.sessions[caller]?.reports[report.identifier] == nil {
+            guard self.sessions[caller]?.reports.count ?? 0 < maximum else {
+                throw Refused(.tooManyReports, "This session has reported \(maximum) connections; no more are kept.")
+            }
+            guard self.reportCount < self.configuration.reportsMaximum else {
+                throw Refused(
+                    .tooManyReports, "\(self.reportCount) connections have been reported in all; no more are kept.")
+            }
+            self.reportCount += 1
         }
         self.sessions[caller]?.reports[report.identifier] = report
+    }
+
+    mutating func reportClosed(_ caller: CallerID, _ identifier: UInt64) {
+        guard self.sessions[caller]?.reports.removeValue(forKey: identifier) != nil else { return }
+        self.reportCount -= 1
     }
 
     /// A session ended: everything of it comes back (and what others hold of it, when they let go).
@@ -163,6 +175,7 @@ extension Hypervisor {
         for address in session.addresses {
             self.endAddress(address.smgid)
         }
+        self.reportCount -= session.reports.count
         if session.isJoined { self.partitionCount -= 1 }
         if session.isDefined { self.partitions[session.name]?.sessions.remove(caller) }
         if self.statusSnapshot?.caller == caller { self.statusSnapshot = nil }
@@ -184,6 +197,7 @@ extension Hypervisor {
             self.consequence(.destroy, of: id, peer: nil)
             self.disown(id)
         }
+        self.endAdopted(address)
         self.addresses[address] = nil
         self.vlans[books.vlan]?.addresses.remove(address)
         self.sessions[books.caller]?.addresses.removeAll { $0.smgid == address }

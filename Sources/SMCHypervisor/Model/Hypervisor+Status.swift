@@ -75,6 +75,7 @@ extension Hypervisor {
                         ringByteCount: smb.ringByteCount, state: state, isTainted: smb.isTainted))
             }
         }
+        status.smbs += self.adoptedStatuses { shown.contains($0) }
         if identity.roles.include(.look, on: nil) {
             status.definitions = self.partitions.values.map(\.definition).sorted { $0.name < $1.name }
         }

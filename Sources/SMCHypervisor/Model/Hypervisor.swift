@@ -30,6 +30,10 @@ package struct Hypervisor {
         /// Bits of one status bit array.
         package var bitsPerDirection: Int
         package var reportsPerPartitionMaximum = 4096
+        /// Of all partitions together: each may take a kilobyte.
+        package var reportsMaximum = 16_384
+        /// SMBs of earlier hypervisors; each takes a descriptor.
+        package var adoptedMaximum = 1024
 
         package init(vlans: [VLANDefinition], pools: [Pool], bitsPerDirection: Int) {
             self.vlans = vlans
@@ -60,6 +64,9 @@ package struct Hypervisor {
     var bindingsBySignal: [SignalToken: SharedMemoryBuffer.BindingID] = [:]
     var pairs: [PairID: Pair] = [:]
     var pairsByKey: [Pair.Key: PairID] = [:]
+    /// SMBs of earlier hypervisors.
+    var adopted = AdoptedBooks()
+    var reportCount = 0
     var statusSnapshot: StatusSnapshot?
     private var lastNumber: UInt64 = 0
     /// What the instruction that is being performed has asked for so far.
@@ -135,6 +142,7 @@ package struct Hypervisor {
             guard self.sessions[caller]?.isJoined == true else { return nil }
             action = .end
         case .request(let request): action = request.audited.action
+        case .reregister: action = .reregister
         }
         return AuditRecord(action: action, caller: caller, identity: identity, partition: name)
     }
@@ -153,6 +161,9 @@ package struct Hypervisor {
         case .close:
             self.close(caller)
             return .done
+        case .reregister(let registration, let identity):
+            guard self.sessions[caller]?.isJoined == true else { throw Refused(.notJoined) }
+            return try self.reregister(caller, registration, identity)
         case .request(let request):
             self.object = request.audited.object
             guard let isJoined = self.sessions[caller]?.isJoined else { throw Refused(.notJoined) }
@@ -198,7 +209,9 @@ package struct Hypervisor {
         case .signal(let token): try self.signal(caller, token)
         case .takeStatusBits(let pair): return try self.takeStatusBits(caller, PairID(pair))
         case .report(let report): try self.report(caller, report)
-        case .reportClosed(let identifier): self.sessions[caller]?.reports[identifier] = nil
+        case .reportClosed(let identifier): self.reportClosed(caller, identifier)
+        // The shell looks at the descriptor first, and makes an instruction of its own of it.
+        case .reregister: throw Refused(.unsuitableMemory)
         }
         return .done
     }

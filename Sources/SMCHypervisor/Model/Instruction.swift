@@ -33,6 +33,8 @@ package enum Instruction: Hashable, Sendable {
     case setRoles(Roles)
     /// A session asks for something.
     case request(ControlRequest)
+    /// A session shows memory of an earlier hypervisor, which the shell has checked.
+    case reregister(Reregistration, MemoryIdentity)
     /// A session ended, for whatever reason: all that it held is taken back.
     case close
 }
@@ -56,6 +58,10 @@ package enum Effect: Hashable, Sendable {
     /// Nobody has a right to this block any more: wait until nobody has it in fact, zero it, then call
     /// ``Hypervisor/reclaimed(_:)``.
     case reclaim(BlockID)
+    /// Keep the descriptor that came with the request: as long as it is open, no other memory has this identity.
+    case keepAdopted(AdoptedID)
+    /// Close it: nobody holds the memory any more.
+    case dropAdopted(AdoptedID)
     /// Put these bytes of the block into the answer.
     case read(BlockID, offset: Int, byteCount: Int)
     /// Store these bytes in the block.

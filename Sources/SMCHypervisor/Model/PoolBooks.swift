@@ -49,6 +49,17 @@ struct PoolBooks: Sendable {
         self.usedByteCounts[vlan] ?? 0
     }
 
+    /// Memory that is not of this pool counts against a VLAN.
+    mutating func adopt(byteCount: Int, for vlan: VLANID) {
+        self.usedByteCounts[vlan, default: 0] += byteCount
+    }
+
+    /// It does not any more.
+    mutating func drop(byteCount: Int, of vlan: VLANID) {
+        let rest = self.usedByteCount(vlan) - byteCount
+        self.usedByteCounts[vlan] = rest == 0 ? nil : rest
+    }
+
     var largestRingByteCount: Int {
         self.geometry.classes.last { $0.blockCount > 0 }?.ringByteCount ?? 0
     }

@@ -145,7 +145,8 @@ extension PartitionRuntime {
         var offered: SharedMemoryPartition.Offered?
         do throws(FallbackReason) {
             let common = try await partition.findCommon([endpoint.gid])
-            let theirs = try await partition.accept(OfferToken(rawValue: endpoint.dmbToken), from: endpoint.gid)
+            let theirs = try await partition.accept(
+                OfferToken(rawValue: endpoint.dmbToken), from: endpoint.gid, to: common.ours)
             accepted = theirs
             try theirs.element.checkProof()
             theirs.element.respond(theirs.element.challenge.expectedResponse)

@@ -174,7 +174,7 @@ extension PartitionRuntime {
             throw FallbackReason(.memoryNotCommon, "the peer did not answer our challenge through the mapping")
         }
         let accepted = try await self.sharedMemory.accept(
-            OfferToken(rawValue: endpoint.dmbToken), from: endpoint.gid)
+            OfferToken(rawValue: endpoint.dmbToken), from: endpoint.gid, to: offered.address)
         do throws(FallbackReason) {
             try accepted.element.checkProof()
         } catch {

@@ -1,4 +1,5 @@
 package import SMCMemory
+internal import SMCSystem
 internal import SMCWire
 
 /// SM Move, SM CS Move and SIGB (seed A31-A33): stores straight into the peer's element.
@@ -16,16 +17,24 @@ package final class SharedMemoryMedium: Sendable {
 
     @inline(__always)
     func publishProducer(_ cursor: UInt64) {
-        if self.peer.publishProducer(cursor) { self.signals.signal(bit: self.bit) }
+        FaultPoint.reach("publish", cursor)
+        let isAsleep = self.peer.publishProducer(cursor)
+        FaultPoint.reach("published", cursor)
+        if isAsleep { self.signals.signal(bit: self.bit) }
     }
 
     @inline(__always)
     func publishConsumer(_ cursor: UInt64) {
-        if self.peer.publishConsumer(cursor) { self.signals.signal(bit: self.bit) }
+        FaultPoint.reach("consume", cursor)
+        let isAsleep = self.peer.publishConsumer(cursor)
+        FaultPoint.reach("consumed", cursor)
+        if isAsleep { self.signals.signal(bit: self.bit) }
     }
 
     func publishState(_ flags: ConnectionStateFlags) {
+        FaultPoint.reach("end", UInt64(flags.rawValue))
         self.peer.publishState(UInt32(flags.rawValue))
+        FaultPoint.reach("ended", UInt64(flags.rawValue))
         self.signals.signal(bit: self.bit)
     }
 }

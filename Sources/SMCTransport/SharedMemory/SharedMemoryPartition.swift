@@ -8,18 +8,28 @@ internal import Synchronization
 /// This program as a partition of its CEC: its session with the hypervisor, its SMBs, and the signals to and from other
 /// partitions.
 ///
-/// A hypervisor that dies takes nothing of established connections with it; the next connection looks for a new one.
+/// A hypervisor that dies takes nothing of established connections with it. The next one is looked for as long as there
+/// are any, and told of them.
 package final class SharedMemoryPartition: Sendable {
-    private struct Joined {
+    struct Joined {
         let session: HypervisorSession
         let membership: Membership
         let watch: EventLoop.Key?
     }
-    private struct WeakPair {
+    struct WeakPair {
         weak var signals: PairSignals?
     }
-    private struct State {
+    struct State {
         var joined: Joined?
+        /// We left: nobody joins again.
+        var hasLeft = false
+        /// SMBs that we own or accepted, by number; the next hypervisor is shown them.
+        var held: [UInt64: WeakHeldSMB] = [:]
+        var lastHeld: UInt64 = 0
+        /// The next hypervisor is being looked for.
+        var isSearching = false
+        /// Connections that were reported and are not closed.
+        var reports: [UInt64: ConnectionReport] = [:]
         /// By the number of the pair that this session's hypervisor gave. SMBs keep them: the hypervisor forgets a pair
         /// with its last SMB, and the next one gets new descriptors.
         var pairs: [UInt64: WeakPair] = [:]
@@ -27,14 +37,14 @@ package final class SharedMemoryPartition: Sendable {
         var lastReason: FallbackReason?
     }
 
-    private let locator: HypervisorLocator
+    let locator: HypervisorLocator
     private let name: String
     private let vlans: [VLANID]
     private let ringByteCount: Int
-    private let loop: EventLoop
+    let loop: EventLoop
     // The session's calls block for the hypervisor's answer: they run here, one after the other.
-    private let worker = Worker(name: "smc-control")
-    private let state = Mutex(State())
+    let worker = Worker(name: "smc-control")
+    let state = Mutex(State())
 
     package init(
         locator: HypervisorLocator, name: String, vlans: [VLANID], ringByteCount: Int, loop: EventLoop
@@ -67,23 +77,25 @@ package final class SharedMemoryPartition: Sendable {
         return eid
     }
 
-    private func join() async throws(FallbackReason) -> Joined {
-        let known: Joined?
-        let refused: FallbackReason?
-        (known, refused) = self.state.withLock { state in
+    /// What is known without asking: that we have joined, or why we cannot now.
+    private func known() throws(FallbackReason) -> Joined? {
+        let (joined, refused) = self.state.withLock { state -> (Joined?, FallbackReason?) in
+            if state.hasLeft { return (nil, FallbackReason(.noHypervisor, "the partition has left its hypervisor")) }
             if let joined = state.joined { return (joined, nil) }
             // Not for every connection of a burst: looking for a hypervisor takes time.
             if let notBefore = state.retryNotBefore, ContinuousClock.now < notBefore { return (nil, state.lastReason) }
             return (nil, nil)
         }
-        if let known { return known }
         if let refused { throw refused }
+        return joined
+    }
+
+    private func join() async throws(FallbackReason) -> Joined {
+        if let known = try self.known() { return known }
         return try await self.worker.run { () throws(FallbackReason) in
-            if let joined = self.state.withLock({ $0.joined }) { return joined }
+            if let known = try self.known() { return known }
             do throws(ControlError) {
-                let session = try self.locator.connect()
-                let membership = try session.join(name: self.name, vlans: self.vlans)
-                return self.joined(session, membership)
+                return try self.join(by: self.locator)
             } catch {
                 let reason = FallbackReason(control: error)
                 self.state.withLock { state in
@@ -95,6 +107,17 @@ package final class SharedMemoryPartition: Sendable {
         }
     }
 
+    /// On the worker: finds a hypervisor, joins, and tells it of all that an earlier one knew.
+    @discardableResult
+    func join(by locator: HypervisorLocator) throws(ControlError) -> Joined {
+        let session = try locator.connect()
+        let membership = try session.join(name: self.name, vlans: self.vlans)
+        try self.reregister(session, membership)
+        let joined = self.joined(session, membership)
+        if self.state.withLock({ $0.hasLeft }) { self.leave() }  // Meanwhile.
+        return joined
+    }
+
     private func joined(_ session: HypervisorSession, _ membership: Membership) -> Joined {
         let watch = try? self.loop.add(session.descriptor, for: [.peerClosed]) { [weak self] events in
             if !events.isDisjoint(with: [.peerClosed, .hungUp, .failed]) { self?.lost(session) }
@@ -102,6 +125,7 @@ package final class SharedMemoryPartition: Sendable {
         let joined = Joined(session: session, membership: membership, watch: watch)
         self.state.withLock { state in
             state.joined = joined
+            state.retryNotBefore = nil
             // Another hypervisor counts its pairs anew; SMBs of the last one keep their signals.
             state.pairs.removeAll()
         }
@@ -109,17 +133,43 @@ package final class SharedMemoryPartition: Sendable {
     }
 
     private func lost(_ session: HypervisorSession) {
-        let watch = self.state.withLock { state -> EventLoop.Key? in
+        let joined = self.state.withLock { state -> Joined? in
             guard let joined = state.joined, joined.session === session else { return nil }
             state.joined = nil
-            return joined.watch
+            return joined
         }
-        if let watch { self.loop.remove(watch) }
+        guard let joined else { return }
+        FaultPoint.reach("lost")
+        if let watch = joined.watch { self.loop.remove(watch) }
+        self.search()
+    }
+
+    /// Calls of one purpose, on the worker. They wait for others': when their turn comes so late that it would not have
+    /// been worth waiting for, they are not made.
+    private func call<Success: Sendable>(
+        _ body: @escaping @Sendable (Joined) throws(ControlError) -> Success
+    ) async throws(FallbackReason) -> Success {
+        let joined = try await self.join()
+        let latest = ContinuousClock.now.advanced(by: HypervisorSession.defaultTimeout)
+        return try await self.worker.run { () throws(FallbackReason) in
+            do throws(ControlError) {
+                guard ContinuousClock.now < latest else { throw .timedOut }
+                return try body(joined)
+            } catch {
+                // Such a session is of no use any more, although its socket may still be open.
+                switch error {
+                case .unavailable, .protocolViolation: self.lost(joined.session)
+                case .refused, .timedOut, .system: break
+                }
+                throw FallbackReason(control: error)
+            }
+        }
     }
 
     /// Leaves: the hypervisor takes everything back when the session ends.
     package func leave() {
         let watch = self.state.withLock { state -> EventLoop.Key? in
+            state.hasLeft = true
             state.pairs.removeAll()
             return state.joined.take()?.watch
         }
@@ -135,11 +185,11 @@ package final class SharedMemoryPartition: Sendable {
         package let address: SMGID
         package let element: BufferElement
         package let challenge: MemoryChallenge
+        /// The token that it was created with; it names the SMB's listener.
         let owner: OwnerToken
-        let mapping: Mapping
+        let smb: HeldSMB
         let signals: PairSignals
         let bit: Int
-        let session: HypervisorSession
 
         /// Has `body` called when the peer signals something about this SMB.
         package func whenSignalled(_ body: @escaping @Sendable () -> Void) {
@@ -160,11 +210,9 @@ package final class SharedMemoryPartition: Sendable {
     /// A peer's SMB, accepted.
     package struct Accepted: Sendable {
         package let element: BufferElement
-        let buffer: BufferToken
-        let mapping: Mapping
+        let smb: HeldSMB
         let signals: PairSignals
         let bit: Int
-        let session: HypervisorSession
 
         /// Answers the peer's challenge in its memory, and signals it.
         package func respond() {
@@ -177,48 +225,47 @@ package final class SharedMemoryPartition: Sendable {
     ///
     /// - Returns: the peer's address, and ours on the same VLAN.
     package func findCommon(_ peers: [SMGID]) async throws(FallbackReason) -> (peer: SMGID, ours: SMGID) {
-        let joined = try await self.join()
-        return try await self.worker.run { () throws(FallbackReason) in
+        let answer = try await self.call { (joined) throws(ControlError) -> Result<Common, FallbackReason> in
             var reason = FallbackReason(.peerDidNotOffer, "the peer named no address on a VLAN")
             for peer in peers {
-                do throws(ControlError) {
-                    switch try joined.session.queryCommonCEC(peer) {
-                    case .common(let vlan):
-                        guard let ours = joined.membership.addresses.first(where: { $0.vlan == vlan }) else { continue }
-                        return (peer, ours.smgid)
-                    case .notCommon(let refusal, let text):
-                        reason = FallbackReason(refusal: refusal, text)
-                    }
-                } catch {
-                    throw FallbackReason(control: error)
+                switch try joined.session.queryCommonCEC(peer) {
+                case .common(let vlan):
+                    guard let ours = joined.membership.addresses.first(where: { $0.vlan == vlan }) else { continue }
+                    return .success((peer, ours.smgid))
+                case .notCommon(let refusal, let text):
+                    reason = FallbackReason(refusal: refusal, text)
                 }
             }
-            throw reason
+            return .failure(reason)
         }
+        return try answer.get()
     }
+
+    private typealias Common = (peer: SMGID, ours: SMGID)
 
     /// Creates an SMB and binds it to a peer (seed A25, A27). A smaller ring is taken when the pool has no larger one.
     package func offer(to peer: SMGID, from address: SMGID) async throws(FallbackReason) -> Offered {
-        let joined = try await self.join()
-        return try await self.worker.run { () throws(FallbackReason) in
+        try await self.call { (joined) throws(ControlError) in
+            let created = try self.create(joined, address)
+            let owner = created.owner
             do throws(ControlError) {
-                let created = try self.create(joined, address)
-                let bound = try Self.undoing({ () throws(ControlError) in try joined.session.destroy(created.owner) }) {
-                    () throws(ControlError) in try joined.session.bind(created.owner, to: peer)
-                }
-                let mapping = try Self.map(created.file)
-                let element = BufferElement(sharedMemory: mapping, ringByteCount: created.ringByteCount)
-                let challenge = MemoryChallenge.random()
-                element.writeHeader(challenge: challenge)
-                let (owner, offer) = (created.owner, bound.offer)
+                let bound = try joined.session.bind(owner, to: peer)
+                let (offer, size) = (bound.offer, created.ringByteCount)
                 let grant = bound.takeSignal()
                 let bit = grant.bit
                 let signals = try self.signals(grant)
+                let vlan = joined.membership.vlan(of: address)
+                let smb = try self.hold(created.takeFile(), size, on: vlan, .owner(owner), of: joined.session)
+                let element = BufferElement(sharedMemory: smb.mapping, ringByteCount: size)
+                let challenge = MemoryChallenge.random()
+                element.writeHeader(challenge: challenge)
                 return Offered(
-                    offer: offer, address: address, element: element, challenge: challenge, owner: owner,
-                    mapping: mapping, signals: signals, bit: bit, session: joined.session)
+                    offer: offer, address: address, element: element, challenge: challenge, owner: owner, smb: smb,
+                    signals: signals, bit: bit)
             } catch {
-                throw FallbackReason(control: error)
+                // Whatever failed, the SMB goes back.
+                try? joined.session.destroy(owner)
+                throw error
             }
         }
     }
@@ -238,26 +285,31 @@ package final class SharedMemoryPartition: Sendable {
     }
 
     /// Accepts a peer's SMB (seed A28): receives the memory and maps it.
-    package func accept(_ offer: OfferToken, from owner: SMGID) async throws(FallbackReason) -> Accepted {
-        let joined = try await self.join()
-        return try await self.worker.run { () throws(FallbackReason) in
+    ///
+    /// - Parameter ours: the address of ours that it was offered to.
+    package func accept(
+        _ offer: OfferToken, from owner: SMGID, to ours: SMGID
+    ) async throws(FallbackReason) -> Accepted {
+        try await self.call { (joined) throws(ControlError) in
+            let accepted = try joined.session.accept(offer, from: owner)
+            let buffer = accepted.buffer
             do throws(ControlError) {
-                let accepted = try joined.session.accept(offer, from: owner)
-                let mapping = try Self.map(accepted.file)
-                let size = accepted.ringByteCount
+                let (size, byteCount) = (accepted.ringByteCount, accepted.file.byteCount)
                 guard BufferElementLayout.isValid(ringByteCount: size),
-                    mapping.byteCount >= BufferElementLayout.controlByteCount + size
-                else { throw .protocolViolation("an SMB of \(mapping.byteCount) bytes with a ring of \(size)") }
-                let element = BufferElement(sharedMemory: mapping, ringByteCount: size)
-                let buffer = accepted.buffer
-                let grant = accepted.takeSignal()
-                let bit = grant.bit
-                let signals = try self.signals(grant)
-                return Accepted(
-                    element: element, buffer: buffer, mapping: mapping, signals: signals, bit: bit,
-                    session: joined.session)
+                    byteCount >= BufferElementLayout.controlByteCount + size
+                else { throw .protocolViolation("an SMB of \(byteCount) bytes with a ring of \(size)") }
+                let vlan = joined.membership.vlan(of: ours)
+                return try accepted.take { (file, grant) throws(ControlError) in
+                    let bit = grant.bit
+                    let signals = try self.signals(grant)
+                    let smb = try self.hold(file, size, on: vlan, .peer(buffer), of: joined.session)
+                    return Accepted(
+                        element: BufferElement(sharedMemory: smb.mapping, ringByteCount: size), smb: smb,
+                        signals: signals, bit: bit)
+                }
             } catch {
-                throw FallbackReason(control: error)
+                try? joined.session.unbind(buffer)
+                throw error
             }
         }
     }
@@ -271,34 +323,15 @@ package final class SharedMemoryPartition: Sendable {
     /// Gives an SMB of ours back.
     package func release(_ offered: Offered) {
         offered.signals.stopListening(bit: offered.bit, of: offered.owner)
-        offered.mapping.detach()
+        self.letGo(offered.smb)
         // With the whole value: its pair must live until the hypervisor knows that the SMB does not.
-        self.worker.enqueue { withExtendedLifetime(offered) { try? offered.session.destroy(offered.owner) } }
+        self.worker.enqueue { withExtendedLifetime(offered) { offered.smb.giveBack() } }
     }
 
     /// Lets a peer's SMB go.
     package func release(_ accepted: Accepted) {
-        accepted.mapping.detach()
-        self.worker.enqueue { withExtendedLifetime(accepted) { try? accepted.session.unbind(accepted.buffer) } }
-    }
-
-    private static func map(_ file: borrowing MemoryFile) throws(ControlError) -> Mapping {
-        do throws(SystemCallError) {
-            return try Mapping(file)
-        } catch {
-            throw .system(error)
-        }
-    }
-
-    private static func undoing<Success: ~Copyable>(
-        _ undo: () throws(ControlError) -> Void, _ body: () throws(ControlError) -> Success
-    ) throws(ControlError) -> Success {
-        do throws(ControlError) {
-            return try body()
-        } catch {
-            try? undo()
-            throw error
-        }
+        self.letGo(accepted.smb)
+        self.worker.enqueue { withExtendedLifetime(accepted) { accepted.smb.giveBack() } }
     }
 
     // MARK: Signals
@@ -311,6 +344,7 @@ package final class SharedMemoryPartition: Sendable {
         guard let new = grant.takeNewPair() else {
             throw .protocolViolation("a signal token for a pair that was never shown")
         }
+        FaultPoint.reach("map-pair")
         let signals = try PairSignals(new, loop: self.loop) { [weak self] gone in
             self?.state.withLock { state in state.pairs = state.pairs.filter { $0.value.signals !== gone } }
         }
@@ -325,13 +359,14 @@ package final class SharedMemoryPartition: Sendable {
 
     /// Tells the hypervisor of a connection, so that `smc status` can show it.
     package func report(_ report: ConnectionReport) {
-        guard let joined = self.state.withLock({ $0.joined }) else { return }
-        self.worker.enqueue { try? joined.session.report(report) }
+        self.state.withLock { $0.reports[report.identifier] = report }
+        // To the session that it is then: one that is joining now may not have seen it.
+        self.worker.enqueue { try? self.state.withLock { $0.joined }?.session.report(report) }
     }
 
     package func reportClosed(_ identifier: UInt64) {
-        guard let joined = self.state.withLock({ $0.joined }) else { return }
-        self.worker.enqueue { try? joined.session.reportClosed(identifier) }
+        self.state.withLock { state in _ = state.reports.removeValue(forKey: identifier) }
+        self.worker.enqueue { try? self.state.withLock { $0.joined }?.session.reportClosed(identifier) }
     }
 
     /// Joins both SMBs of a connection that was proven to be common.

@@ -13,6 +13,8 @@ package struct ControlHeader: Hashable, Sendable {
     package static let byteCount = 16
     package static let magic: UInt32 = 0x534d_4348
     package static let version: UInt16 = 2
+    /// Identifier of an answer to whatever is asked: the session is refused as a whole.
+    package static let anyRequest: UInt32 = 0
 
     package var type: UInt16
     package var requestID: UInt32

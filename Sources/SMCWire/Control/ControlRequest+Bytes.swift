@@ -4,6 +4,7 @@ extension ControlRequest {
         case join, queryCommonCEC, createSMB, bind, accept, reject, unbindBuffer, unbindOwner, destroy
         case report, reportClosed, status
         case establish, addresses, withdraw, renew, read, write, compareAndMove, signal, takeStatusBits, bindings
+        case reregister = 64
     }
 
     private var kind: UInt16 {
@@ -33,9 +34,20 @@ extension ControlRequest {
             case .report: .report
             case .reportClosed: .reportClosed
             case .status: .status
+            case .reregister: .reregister
             case .administer: preconditionFailure("answered above")
             }
         return kind.rawValue
+    }
+
+    /// For logs.
+    package var name: String {
+        Kind(rawValue: self.kind).map { "\($0)" } ?? "administer"
+    }
+
+    /// How many descriptors come with this request.
+    package var descriptorCount: Int {
+        if case .reregister = self { 1 } else { 0 }
     }
 
     /// The packet of this request.
@@ -54,6 +66,7 @@ extension ControlRequest {
         case .report(let report): report.encode(into: &body)
         case .reportClosed(let identifier): body.integer(identifier)
         case .status(let firstItem): body.count(firstItem)
+        case .reregister(let registration): registration.encode(into: &body)
         case .administer(let request): request.encode(into: &body)
         default: self.encodeBufferInstruction(into: &body)
         }
@@ -129,6 +142,7 @@ extension ControlRequest {
         case .report: .report(try ConnectionReport(decoding: &body))
         case .reportClosed: .reportClosed(try body.integer(UInt64.self))
         case .status: .status(firstItem: try body.count("item number", limit: Int(Int32.max)))
+        case .reregister: .reregister(try Reregistration(decoding: &body))
         default: try Self.decodeBufferInstruction(&body, kind)
         }
     }

@@ -46,6 +46,8 @@ package enum ControlRequest: Hashable, Sendable {
     case reportClosed(UInt64)
     /// The books, from this item on.
     case status(firstItem: Int)
+    /// Enter an SMB of an earlier hypervisor, whose memory I still hold, into the books. Carries one descriptor.
+    case reregister(Reregistration)
     /// What only administrators may ask.
     case administer(AdministrativeRequest)
 }

@@ -27,6 +27,7 @@ package enum ControlResponse: Hashable, Sendable {
     /// To `takeStatusBits`: the words of the array, zeros at the end left out.
     case statusBits([UInt64])
     case status(StatusPage)
+    case reregistered(ReregisteredToken)
 }
 
 extension ControlResponse {
@@ -34,6 +35,7 @@ extension ControlResponse {
         case welcome = 0x8001
         case done, refused, joined, commonCEC, created, bound, accepted, status
         case addresses, replaced, bytes, original, statusBits, bindings
+        case reregistered = 0x8040
     }
 
     private var kind: Kind {
@@ -47,6 +49,7 @@ extension ControlResponse {
         case .bound: .bound
         case .accepted: .accepted
         case .status: .status
+        case .reregistered: .reregistered
         case .addresses: .addresses
         case .replaced: .replaced
         case .bytes: .bytes
@@ -96,6 +99,7 @@ extension ControlResponse {
             body.flag(record.isMapped)
             record.signal.encode(into: &body)
         case .status(let page): page.encode(into: &body)
+        case .reregistered(let token): token.encode(into: &body)
         case .addresses(let addresses):
             body.list(addresses, limit: ControlLimits.addressesPerPartition) { $0.address(of: $1) }
         case .replaced(let replacement): body.optional(replacement) { $0.count($1) }
@@ -148,6 +152,7 @@ extension ControlResponse {
                     fileByteCount: try body.fileByteCount(), isMapped: try body.flag("mapping flag"),
                     signal: try SignalRecord(decoding: &body)))
         case .status: return .status(try StatusPage(decoding: &body))
+        case .reregistered: return .reregistered(try ReregisteredToken(decoding: &body))
         case .addresses:
             return .addresses(
                 try body.list("list of addresses", limit: ControlLimits.addressesPerPartition) {

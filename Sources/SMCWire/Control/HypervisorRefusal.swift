@@ -35,6 +35,8 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case tooManyDefinitions = 33
     case notSupported = 34
     case poolInUse = 35
+    case unsuitableMemory = 40
+    case tooManySessions = 41
 
     /// As `Docs/Hypervisor.md` and the audit log name it, for instance `poolExhausted`.
     package var name: String {
@@ -74,6 +76,10 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .tooManyReports: "The session has reported as many connections as the hypervisor keeps; close some."
         case .outOfResources:
             "The hypervisor got no descriptors or memory from the system; raise its limits or end some partitions."
+        case .unsuitableMemory:
+            "The descriptor is not a sealed memory file of the size that was said, so it cannot be an SMB."
+        case .tooManySessions:
+            "The hypervisor has as many sessions as it may have, in all or for this user; end some programs."
         case .functionDisabled:
             "An administrator has switched the shared memory function off; use RDMA or TCP, or have it switched on."
         case .vlanExists: "There is a VLAN of that name already; change it, or choose another name."

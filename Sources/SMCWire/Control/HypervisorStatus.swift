@@ -94,12 +94,15 @@ package struct SMBStatus: Hashable, Sendable {
         case offered
         /// The peer has a right to it too.
         case accepted
+        /// An SMB of an earlier hypervisor that its peer has re-registered, and its owner has not, or holds no longer.
+        case orphaned
     }
 
     /// Never used twice by one hypervisor.
     package var number: UInt64
     package var vlan: VLANID
-    package var owner: SMGID
+    /// Nobody if it is orphaned.
+    package var owner: SMGID?
     /// One of its peers: an SMB that is bound to several is there once for each.
     package var peer: SMGID?
     package var ringByteCount: Int
@@ -108,7 +111,7 @@ package struct SMBStatus: Hashable, Sendable {
     package var isTainted: Bool
 
     package init(
-        number: UInt64, vlan: VLANID, owner: SMGID, peer: SMGID?, ringByteCount: Int, state: State,
+        number: UInt64, vlan: VLANID, owner: SMGID?, peer: SMGID?, ringByteCount: Int, state: State,
         isTainted: Bool = false
     ) {
         self.number = number

@@ -132,7 +132,7 @@ extension StatusPage.Item {
             body.integer(2 as UInt8)
             body.integer(smb.number)
             body.vlan(smb.vlan)
-            body.address(smb.owner)
+            body.optional(smb.owner) { $0.address($1) }
             body.optional(smb.peer) { $0.address($1) }
             body.count(smb.ringByteCount)
             body.integer(smb.state.rawValue)
@@ -164,7 +164,7 @@ extension StatusPage.Item {
         case 2:
             let number = try body.integer(UInt64.self)
             let vlan = try body.vlan()
-            let owner = try body.address()
+            let owner = try body.optional("owner") { (reader) throws(ControlWireError) in try reader.address() }
             let peer = try body.optional("peer") { (reader) throws(ControlWireError) in try reader.address() }
             let ringByteCount = try body.count("ring size", limit: ControlLimits.ringByteCount)
             guard let state = SMBStatus.State(rawValue: try body.integer(UInt8.self)) else {

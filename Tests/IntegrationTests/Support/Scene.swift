@@ -144,6 +144,15 @@ final class Scene: Sendable {
         return try JSONDecoder().decode(Books.self, from: status.outputData)
     }
 
+    /// Programs that have ended and are of no interest any more: some tests start hundreds.
+    func forget(_ ended: Program...) {
+        self.programs.withLock { programs in programs.removeAll { program in ended.contains { $0 === program } } }
+        for program in ended {
+            try? FileManager.default.removeItem(atPath: program.outputPath)
+            try? FileManager.default.removeItem(atPath: program.errorsPath)
+        }
+    }
+
     // MARK: Waiting
 
     /// Looks again and again, until the watchdog bites.

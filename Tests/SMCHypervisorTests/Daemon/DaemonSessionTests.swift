@@ -79,7 +79,12 @@ import Testing
         var held: [HypervisorSession] = []
         var refused = false
         for _ in 0..<6 {
-            do { held.append(try daemon.connect()) } catch ControlError.unavailable { refused = true }
+            do {
+                held.append(try daemon.connect())
+            } catch ControlError.refused(.tooManySessions, let text) {
+                #expect(text.contains("4 sessions"))
+                refused = true
+            }
         }
         #expect(refused && (3...4).contains(held.count))
         held.removeAll()
@@ -163,6 +168,38 @@ import Testing
             ])
     }
 
+    /// One thread's call takes all its time; the others' do not take theirs on top of it.
+    @Test func callersBehindAStalledCallEndInTime() throws {
+        var template = Array((NSTemporaryDirectory() + "smc-test-XXXXXX").utf8CString)
+        let directory = String(cString: mkdtemp(&template))
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let path = directory + "/fake.sock"
+        let listener = try UnixSocket.listen(path: path)
+        let server = FakeServer(listener)
+        server.answersOnlyHello = true
+        server.start()
+        let session = try HypervisorSession.connect(socketPath: path, timeout: .seconds(1))
+        let start = ContinuousClock.now
+        let group = DispatchGroup()
+        for _ in 0..<12 {
+            group.enter()
+            Thread.detachNewThread {
+                defer { group.leave() }
+                do throws(ControlError) {
+                    try session.reportClosed(1)
+                    Issue.record("it was answered")
+                } catch {
+                    if case .timedOut = error { return }
+                    Issue.record("\(error)")
+                }
+            }
+        }
+        group.wait()
+        // Twelve seconds, if each call had its second only from its turn on.
+        #expect(ContinuousClock.now - start < .seconds(9))
+        #expect(server.received.count <= 3, "those whose time was over were not even sent")
+    }
+
     @Test func reportsAreShownAndGoWithTheirSession() throws {
         let daemon = try TestDaemon()
         var one: TestPartition? = try TestPartition(daemon, "one")
@@ -185,6 +222,8 @@ private final class FakeServer: @unchecked Sendable {
     // Sendable: the lock guards what both threads use.
     private let listener: UnixSocket
     private let lock = NSLock()
+    /// Set before it is started.
+    var answersOnlyHello = false
     private var requests: [ControlRequest] = []
 
     init(_ listener: consuming UnixSocket) {
@@ -207,6 +246,7 @@ private final class FakeServer: @unchecked Sendable {
             let header = try ControlHeader(decoding: packet.bytes)
             let request = try ControlRequest(decoding: packet.bytes, header: header)
             self.lock.withLock { self.requests.append(request) }
+            if self.answersOnlyHello, request != .hello { continue }
             guard case .createSMB = request else {
                 try socket.send(ControlResponse.done.encoded(requestID: header.requestID))
                 continue

@@ -80,7 +80,10 @@ extension OneAtATime {
                 }
             }
             try await cycle(5)
-            _ = try await eventually { try site.books().smbs.isEmpty }
+            _ = try await eventually {
+                let books = try site.books()
+                return books.smbs.isEmpty && books.pools.allSatisfy { $0.reclaimingCount == 0 }
+            }
             let before = Self.descriptors()
             let free = try site.books().pools.map(\.freeCount)
             try await cycle(500)

@@ -18,6 +18,8 @@ import Testing
         .bindings(OwnerToken(high: 1, low: 4)), .createSMB(ringByteCount: 1, on: address, isMapped: false),
         .accept(OfferToken(rawValue: 3), from: address, isMapped: false),
         .destroy(OwnerToken(high: 9, low: 10)), .report(report), .reportClosed(11), .status(firstItem: 12),
+        .reregister(Reregistration(role: .owner, ringByteCount: 16384, fileByteCount: 20480, address: address)),
+        .reregister(Reregistration(role: .peer, ringByteCount: 16384, fileByteCount: 20480, address: address)),
         .establish(vlan), .addresses, .withdraw(address, isForced: true), .signal(SignalToken(high: 1, low: 2)),
         .read(.owner(OwnerToken(high: 1, low: 2)), offset: 3, byteCount: 4),
         .write(.peer(BufferToken(high: 1, low: 2)), offset: 3, bytes: [4, 5, 6]),
@@ -69,6 +71,7 @@ import Testing
             .accepted(
                 AcceptedRecord(
                     buffer: BufferToken(high: 1, low: 2), ringByteCount: 16384, fileByteCount: 20480, signal: signal)),
+            .reregistered(.owner(OwnerToken(high: 1, low: 2))), .reregistered(.peer(BufferToken(high: 3, low: 4))),
             .status(StatusPage(of: books, firstItem: 0)), .bound(OfferToken(rawValue: 1), signal, replacement: 20480),
             .addresses([Membership.Address(vlan: vlan, smgid: address)]), .replaced(nil), .replaced(20480),
             .bytes([1, 2, 3]), .original(5), .statusBits([0, 1 << 63]),
