@@ -93,6 +93,13 @@ let package = Package(
             name: "verbs-probe", dependencies: ["SMCVerbs", "SMCSystem"], path: "Tests/Helpers/VerbsProbe",
             swiftSettings: testing),
 
+        // What `Tests/Fuzz/fuzz` runs with coverage, and the tests replay; not a product.
+        .target(
+            name: "FuzzTargets", dependencies: ["SMCHypervisor", "SMCWire", "SMCTesting"], path: "Tests/Fuzz/Targets",
+            swiftSettings: testing),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: testing),
+
         .testTarget(name: "SMCWireTests", dependencies: ["SMCWire", "SMCTesting"], swiftSettings: testing),
         .testTarget(
             name: "SMCProtocolTests", dependencies: ["SMCProtocol", "SMCWire", "SMCTesting"], swiftSettings: testing),

@@ -28,6 +28,7 @@ final class DaemonLoop {
     private let sessionsMaximum: Int
     private let poller: Poller
     private let listener: UnixSocket
+    private let strangers = StrangersDescriptors()
     var hypervisor: Hypervisor
     var blocks: BlockStore
     var pairs: [PairID: PairFiles] = [:]
@@ -127,9 +128,10 @@ final class DaemonLoop {
             while let socket = try self.listener.accept() {
                 guard self.sessions.count < self.sessionsMaximum else {
                     self.logger.warning("a connection was closed: there are \(self.sessions.count) sessions already")
-                    continue  // The socket is closed with its owner, this scope.
+                    self.strangers.end(SharedUnixSocket(socket))
+                    continue
                 }
-                try self.begin(socket)
+                try self.begin(SharedUnixSocket(socket))
             }
         } catch {
             // Most likely there are no descriptors left. The connection stays in the queue for a while.
@@ -138,16 +140,16 @@ final class DaemonLoop {
         }
     }
 
-    private func begin(_ socket: consuming UnixSocket) throws(SystemCallError) {
-        let credentials = try socket.peerCredentials()
+    private func begin(_ link: SharedUnixSocket) throws(SystemCallError) {
+        let credentials = try link.socket.peerCredentials()
         let key = self.nextKey
         self.nextKey += 1
         let isAllowed =
             self.configuration.allowedUsers == .everyone || credentials.userID == 0
             || credentials.userID == Process.userID
-        try self.poller.add(socket.descriptor.rawValue, for: [.readable, .peerClosed], key: key)
+        try self.poller.add(link.socket.descriptor.rawValue, for: [.readable, .peerClosed], key: key)
         let session = DaemonSession(
-            socket: socket, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
+            link: link, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
             handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
         self.sessions[key] = session
         let identity = CallerIdentity(processID: credentials.processID, userID: credentials.userID)
@@ -157,7 +159,9 @@ final class DaemonLoop {
     /// Ends a session and takes back what it had.
     func end(_ key: UInt64, _ reason: String) {
         guard let session = self.sessions.removeValue(forKey: key) else { return }
-        // Closing the socket takes it out of the poller as well: there is no other descriptor for it.
+        // It fails only for a descriptor that is not there, which then has nothing to tell.
+        try? self.poller.remove(session.link.socket.descriptor.rawValue)
+        self.strangers.end(session.link)
         let outcome = self.hypervisor.perform(.close, by: session.caller)
         _ = self.carryOut(outcome.effects)
         self.logger.debug("session ends: \(reason)", metadata: Self.metadata(session))
@@ -175,12 +179,10 @@ final class DaemonLoop {
             guard let session = self.sessions[key] else { return }
             do throws(SystemCallError) {
                 guard
-                    let received = try session.socket.receive(maximumByteCount: ControlLimits.packetByteCount)
+                    let received = try session.link.socket.receive(maximumByteCount: ControlLimits.packetByteCount)
                 else { return }
                 self.lastInUse = .now
-                for descriptor in received.descriptors {
-                    _ = OwnedDescriptor(adopting: descriptor)  // Nobody may send us any.
-                }
+                self.strangers.close(received.descriptors)  // Nobody may send us any.
                 let isClean = received.descriptors.isEmpty && !received.isTruncated
                 self.take(received.bytes, isClean: isClean, session)
             } catch {
