@@ -93,6 +93,13 @@ let package = Package(
             name: "verbs-probe", dependencies: ["SMCVerbs", "SMCSystem"], path: "Tests/Helpers/VerbsProbe",
             swiftSettings: testing),
 
+        // A peer that breaks every rule; IntegrationTests run it.
+        .executableTarget(
+            name: "hostile-peer",
+            dependencies: [
+                "SMCTransport", "SMCProtocol", "SMCControl", "SMCWire", "SMCMemory", "SMCSystem", "SMCTesting",
+            ], path: "Tests/Helpers/HostilePeer", swiftSettings: testing),
+
         // What `Tests/Fuzz/fuzz` runs with coverage, and the tests replay; not a product.
         .target(
             name: "FuzzTargets", dependencies: ["SMCHypervisor", "SMCWire", "SMCTesting"], path: "Tests/Fuzz/Targets",
@@ -122,7 +129,7 @@ let package = Package(
             ],
             swiftSettings: testing),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["smc", "SMCControl", "SMCSystem", "SMCWire"],
+            name: "IntegrationTests", dependencies: ["smc", "hostile-peer", "SMCControl", "SMCSystem", "SMCWire"],
             swiftSettings: testing),
         .testTarget(name: "TidyTests", swiftSettings: testing),
     ],
