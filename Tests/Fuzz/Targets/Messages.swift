@@ -6,7 +6,8 @@ private func controlPacket(_ bytes: [UInt8], type: UInt16) -> [UInt8] {
     guard let first = bytes.first, first != 0 else { return Array(bytes.dropFirst()) }
     let type = type | UInt16(first)
     let length = UInt32(ControlHeader.byteCount + bytes.count - 1)
-    var packet = Array("SMCH".utf8) + [0, UInt8(ControlHeader.version), UInt8(type >> 8), UInt8(type & 0xff), 0, 0, 0, 9]
+    var packet =
+        Array("SMCH".utf8) + [0, UInt8(ControlHeader.version), UInt8(type >> 8), UInt8(type & 0xff), 0, 0, 0, 9]
     packet += [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: length >> $0) }
     return packet + bytes.dropFirst()
 }
