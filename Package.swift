@@ -93,6 +93,11 @@ let package = Package(
             name: "verbs-probe", dependencies: ["SMCVerbs", "SMCSystem"], path: "Tests/Helpers/VerbsProbe",
             swiftSettings: testing),
 
+        // Fills a hypervisor's books; the tests and Tests/Benchmarks/hypervisor-scale run it.
+        .executableTarget(
+            name: "hypervisor-load", dependencies: ["SMCControl", "SMCWire", "SMCSystem"],
+            path: "Tests/Helpers/HypervisorLoad", swiftSettings: testing),
+
         // A peer that breaks every rule; IntegrationTests run it.
         .executableTarget(
             name: "hostile-peer",
@@ -129,7 +134,7 @@ let package = Package(
             ],
             swiftSettings: testing),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["smc", "hostile-peer", "SMCControl", "SMCSystem", "SMCWire"],
+            name: "IntegrationTests", dependencies: ["smc", "hostile-peer", "hypervisor-load", "SMCControl", "SMCSystem", "SMCWire"],
             swiftSettings: testing),
         .testTarget(name: "TidyTests", swiftSettings: testing),
     ],

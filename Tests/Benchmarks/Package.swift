@@ -29,6 +29,14 @@ let package = Package(
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: settings),
+        // How long setting a connection up takes.
+        .executableTarget(
+            name: "SetupBenchmark",
+            dependencies: [
+                .product(name: "SMC", package: "swift-smc"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

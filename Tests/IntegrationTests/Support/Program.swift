@@ -27,6 +27,7 @@ final class Program: Sendable {
     }()
     static let smc = Program.folder + "/smc"
     static let hostilePeer = Program.folder + "/hostile-peer"
+    static let hypervisorLoad = Program.folder + "/hypervisor-load"
 
     private let process = Process()
     private let command: String
