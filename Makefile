@@ -15,7 +15,7 @@ PACKAGES := \
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test build lint install lab-test clean
+.PHONY: demo test build lint install lab-test fuzz clean
 
 demo: build
 	Docs/Examples/demo/demo .build/release/smc
@@ -23,12 +23,21 @@ demo: build
 test: install lint
 	swift build --build-tests
 	swift test --skip-build
+	swift build --scratch-path .build/asan --sanitize=address --product smc
+	swift build --scratch-path .build/asan --sanitize=address --product hostile-peer
+	SMC_TEST_PROGRAMS="$$PWD/.build/asan/debug" ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+		swift test --skip-build --filter HostileMemoryTests
 	swift build -c release --product smc
 	Tests/Lab/selftest
 	Tests/Lab/test --smc .build/release/smc
 
 build: install
 	swift build -c release --product smc
+
+# Longer: make fuzz FUZZ_SECONDS=3600
+FUZZ_SECONDS ?= 120
+fuzz: install
+	Tests/Fuzz/fuzz --seconds $(FUZZ_SECONDS)
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Docs

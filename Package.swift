@@ -93,6 +93,25 @@ let package = Package(
             name: "verbs-probe", dependencies: ["SMCVerbs", "SMCSystem"], path: "Tests/Helpers/VerbsProbe",
             swiftSettings: testing),
 
+        // Fills a hypervisor's books; the tests and Tests/Benchmarks/hypervisor-scale run it.
+        .executableTarget(
+            name: "hypervisor-load", dependencies: ["SMCControl", "SMCWire", "SMCSystem"],
+            path: "Tests/Helpers/HypervisorLoad", swiftSettings: testing),
+
+        // A peer that breaks every rule; IntegrationTests run it.
+        .executableTarget(
+            name: "hostile-peer",
+            dependencies: [
+                "SMCTransport", "SMCProtocol", "SMCControl", "SMCWire", "SMCMemory", "SMCSystem", "SMCTesting",
+            ], path: "Tests/Helpers/HostilePeer", swiftSettings: testing),
+
+        // What `Tests/Fuzz/fuzz` runs with coverage, and the tests replay; not a product.
+        .target(
+            name: "FuzzTargets", dependencies: ["SMCHypervisor", "SMCWire", "SMCTesting"], path: "Tests/Fuzz/Targets",
+            swiftSettings: testing),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: testing),
+
         .testTarget(name: "SMCWireTests", dependencies: ["SMCWire", "SMCTesting"], swiftSettings: testing),
         .testTarget(
             name: "SMCProtocolTests", dependencies: ["SMCProtocol", "SMCWire", "SMCTesting"], swiftSettings: testing),
@@ -115,7 +134,8 @@ let package = Package(
             ],
             swiftSettings: testing),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["smc", "SMC", "SMCControl", "SMCSystem", "SMCWire"],
+            name: "IntegrationTests",
+            dependencies: ["smc", "hostile-peer", "hypervisor-load", "SMC", "SMCControl", "SMCSystem", "SMCWire"],
             swiftSettings: testing),
         .testTarget(name: "TidyTests", swiftSettings: testing),
     ],

@@ -104,13 +104,13 @@ package struct PairResources: ~Copyable, Sendable {
     /// We set bits here.
     package let outgoingArray: MemoryFile
     /// Readable when there is something in the incoming array.
-    package let incomingEvent: EventDescriptor
+    package let incomingEvent: SignalSocket
     /// Wakes the counterpart.
-    package let outgoingEvent: EventDescriptor
+    package let outgoingEvent: SignalSocket
 
     init(
         incomingArray: consuming MemoryFile, outgoingArray: consuming MemoryFile,
-        incomingEvent: consuming EventDescriptor, outgoingEvent: consuming EventDescriptor
+        incomingEvent: consuming SignalSocket, outgoingEvent: consuming SignalSocket
     ) {
         self.incomingArray = incomingArray
         self.outgoingArray = outgoingArray

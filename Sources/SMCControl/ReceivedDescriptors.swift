@@ -28,8 +28,8 @@ struct ReceivedDescriptors: ~Copyable, Sendable {
         }
     }
 
-    mutating func takeEvent() throws(ControlError) -> EventDescriptor {
-        EventDescriptor(adopting: try self.take())
+    mutating func takeEvent() throws(ControlError) -> SignalSocket {
+        SignalSocket(adopting: try self.take())
     }
 
     /// The four descriptors of a pair, as ``ControlResponse`` orders them.

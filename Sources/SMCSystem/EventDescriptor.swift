@@ -1,22 +1,14 @@
 internal import CSMCShims
 internal import Glibc
 
-/// A counter that wakes whoever waits for its descriptor (eventfd(2)); never blocks.
+/// A counter that wakes whoever waits for its descriptor (eventfd(2)); never blocks. For one process: between those who
+/// do not trust each other there is ``SignalSocket``.
 package struct EventDescriptor: ~Copyable, Sendable {
     package let descriptor: OwnedDescriptor
 
     package init() throws(SystemCallError) {
         self.descriptor = OwnedDescriptor(
             adopting: try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) })
-    }
-
-    /// Takes over an eventfd that another process sent. It may turn out to be anything: signalling and clearing it
-    /// ignore all errors, and it is made non-blocking here.
-    package init(adopting descriptor: consuming OwnedDescriptor) {
-        let number = descriptor.rawValue
-        let flags = csmc_fcntl_int(number, F_GETFL, 0)
-        _ = csmc_fcntl_int(number, F_SETFL, flags | O_NONBLOCK)
-        self.descriptor = descriptor
     }
 
     /// Wakes the waiter. A counter at its limit is already a signal, so errors do not matter.

@@ -196,6 +196,11 @@ package final class TCPSocket: Sendable {
         self.setOption(Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
     }
 
+    /// The socket counts as readable only when so many bytes wait, or no more will come.
+    package func setReadableFrom(byteCount: Int) {
+        self.setOption(SOL_SOCKET, SO_RCVLOWAT, Int32(clamping: byteCount))
+    }
+
     private func setOption(_ level: Int32, _ name: Int32, _ value: Int32) {
         var value = value
         // SAFETY: four bytes of our own. An option that the kernel refuses leaves its default, which is safe.

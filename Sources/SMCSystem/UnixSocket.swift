@@ -125,6 +125,13 @@ package struct UnixSocket: ~Copyable, Sendable {
         package var descriptors: [Int32]
         /// The message was longer than the limit, or carried more descriptors than may be.
         package var isTruncated: Bool
+        /// Nothing will come after it.
+        package var isEnd: Bool { self.bytes.isEmpty && self.descriptors.isEmpty && !self.isTruncated }
+    }
+
+    /// Ends both directions; the peer sees it at once.
+    package borrowing func shutDown() {
+        _ = shutdown(self.descriptor.rawValue, Int32(SHUT_RDWR))
     }
 
     /// Takes one message, or nil when none waits.

@@ -93,7 +93,7 @@ extension DaemonLoop {
         _ response: ControlResponse, requestID: UInt32, _ descriptors: [Int32], _ session: DaemonSession
     ) -> Bool {
         do throws(SystemCallError) {
-            try session.socket.send(response.encoded(requestID: requestID), descriptors: descriptors)
+            try session.link.socket.send(response.encoded(requestID: requestID), descriptors: descriptors)
             return true
         } catch {
             return false

@@ -32,6 +32,7 @@ final class DaemonLoop {
     private let sessionsMaximum: Int
     private let poller: Poller
     private let listener: ListeningSocket
+    let strangers = StrangersDescriptors()
     var hypervisor: Hypervisor
     var blocks: BlockStore
     var pairs: [PairID: PairFiles] = [:]
@@ -42,7 +43,6 @@ final class DaemonLoop {
     /// Memory of earlier hypervisors, and what a partition shows at the moment.
     var adopted: [AdoptedID: AdoptedMemory] = [:]
     var shown: AdoptedMemory?
-    let closer = DescriptorCloser()
     var sessions: [UInt64: DaemonSession] = [:]
     /// How many each user has.
     private var sessionCounts: [UInt32: Int] = [:]
@@ -167,7 +167,7 @@ final class DaemonLoop {
         do throws(SystemCallError) {
             for _ in 0..<Limits.connectionsPerTurn {
                 guard let socket = try self.listener.accept() else { return }
-                try self.begin(socket)
+                try self.begin(SharedUnixSocket(socket))
             }
         } catch {
             // No descriptors are left. The spare one does to say so to whoever waits; without it they wait for a while.
@@ -187,18 +187,19 @@ final class DaemonLoop {
         self.spareDescriptor = nil
         let taken = try? self.listener.accept()
         guard case .some(let socket) = taken else { return false }
-        Self.refuse(socket, .outOfResources)
+        self.refuse(SharedUnixSocket(socket), .outOfResources)
         return self.prepareSpareDescriptor()
     }
 
     /// Says why before it closes. Best effort: a client that has not asked yet may see only the end.
-    private static func refuse(
-        _ socket: consuming UnixSocket, _ refusal: HypervisorRefusal, _ text: String? = nil
-    ) {
+    private func refuse(_ link: SharedUnixSocket, _ refusal: HypervisorRefusal, _ text: String? = nil) {
         // What it asked is taken first: else the kernel tells it of a reset, and drops our answer.
-        _ = try? socket.receive(maximumByteCount: ControlHeader.byteCount)
+        if let asked = try? link.socket.receive(maximumByteCount: ControlHeader.byteCount) {
+            self.strangers.close(asked.descriptors)
+        }
         let response = ControlResponse.refused(refusal, text ?? refusal.sentence)
-        try? socket.send(response.encoded(requestID: ControlHeader.anyRequest))
+        try? link.socket.send(response.encoded(requestID: ControlHeader.anyRequest))
+        self.strangers.end(link)
     }
 
     /// Makes sure that one descriptor can be had later.
@@ -224,19 +225,19 @@ final class DaemonLoop {
         return "User \(credentials.userID) has \(count) sessions, as many as one user may have; end some programs."
     }
 
-    private func begin(_ socket: consuming UnixSocket) throws(SystemCallError) {
-        let credentials = try socket.peerCredentials()
+    private func begin(_ link: SharedUnixSocket) throws(SystemCallError) {
+        let credentials = try link.socket.peerCredentials()
         if let text = self.refusal(credentials) {
             self.logger.warning("a connection was refused: \(text)")
-            return Self.refuse(socket, .tooManySessions, text)
+            return self.refuse(link, .tooManySessions, text)
         }
         let key = self.nextKey
         self.nextKey += 1
         let isOwn = credentials.userID == 0 || credentials.userID == Process.userID
         let isAllowed = isOwn || self.configuration.allowedUsers == .everyone
-        try self.poller.add(socket.descriptor.rawValue, for: [.readable, .peerClosed], key: key)
+        try self.poller.add(link.socket.descriptor.rawValue, for: [.readable, .peerClosed], key: key)
         let session = DaemonSession(
-            socket: socket, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
+            link: link, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
             handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
         self.sessions[key] = session
         self.sessionCounts[credentials.userID, default: 0] += 1
@@ -251,7 +252,9 @@ final class DaemonLoop {
         guard let session = self.sessions.removeValue(forKey: key) else { return }
         let count = self.sessionCounts[session.credentials.userID, default: 1] - 1
         self.sessionCounts[session.credentials.userID] = count == 0 ? nil : count
-        // Closing the socket takes it out of the poller as well: there is no other descriptor for it.
+        // It fails only for a descriptor that is not there, which then has nothing to tell.
+        try? self.poller.remove(session.link.socket.descriptor.rawValue)
+        self.strangers.end(session.link)
         let outcome = self.hypervisor.perform(.close, by: session.caller)
         _ = self.carryOut(outcome.effects)
         self.logger.debug("session ends: \(reason)", metadata: Self.metadata(session))
@@ -269,10 +272,10 @@ final class DaemonLoop {
             guard let session = self.sessions[key] else { return }
             do throws(SystemCallError) {
                 guard
-                    let received = try session.socket.receive(maximumByteCount: ControlLimits.packetByteCount)
+                    let received = try session.link.socket.receive(maximumByteCount: ControlLimits.packetByteCount)
                 else { return }
                 self.lastInUse = .now
-                let descriptors = ForeignDescriptors(received.descriptors, self.closer)
+                let descriptors = ForeignDescriptors(received.descriptors, self.strangers)
                 self.take(received.bytes, isTruncated: received.isTruncated, descriptors, session)
             } catch {
                 self.end(key, "\(error)")

@@ -2,7 +2,7 @@ internal import SMCSystem
 
 /// One connection to the control socket.
 final class DaemonSession {
-    let socket: UnixSocket
+    let link: SharedUnixSocket
     let caller: CallerID
     let credentials: PeerCredentials
     /// Whether its user may use this hypervisor.
@@ -11,10 +11,10 @@ final class DaemonSession {
     var handshakeDeadline: ContinuousClock.Instant?
 
     init(
-        socket: consuming UnixSocket, caller: CallerID, credentials: PeerCredentials, isAllowed: Bool,
+        link: SharedUnixSocket, caller: CallerID, credentials: PeerCredentials, isAllowed: Bool,
         handshakeDeadline: ContinuousClock.Instant
     ) {
-        self.socket = socket
+        self.link = link
         self.caller = caller
         self.credentials = credentials
         self.isAllowed = isAllowed

@@ -3,11 +3,11 @@ internal import SMCSystem
 /// Descriptors that a client sent. Those that nobody takes are closed.
 struct ForeignDescriptors: ~Copyable {
     private var numbers: [Int32]
-    private let closer: DescriptorCloser
+    private let strangers: StrangersDescriptors
 
-    init(_ numbers: [Int32], _ closer: DescriptorCloser) {
+    init(_ numbers: [Int32], _ strangers: StrangersDescriptors) {
         self.numbers = numbers
-        self.closer = closer
+        self.strangers = strangers
     }
 
     var count: Int {
@@ -22,21 +22,7 @@ struct ForeignDescriptors: ~Copyable {
     }
 
     deinit {
-        for number in self.numbers { self.closer.close(number) }
-    }
-}
-
-/// Closes descriptors that clients sent. Closing some kinds of files may wait, for as long as whoever made them likes (a
-/// socket that lingers, a file system of a user's): that is done on a thread of its own, and the hypervisor goes on.
-final class DescriptorCloser: Sendable {
-    private let worker = Worker(name: "smc-closer")
-
-    func close(_ number: Int32) {
-        guard !MemoryFile.isMemoryFile(number) else {
-            _ = OwnedDescriptor(adopting: number)
-            return
-        }
-        self.worker.enqueue { _ = OwnedDescriptor(adopting: number) }
+        self.strangers.close(self.numbers)
     }
 }
 

@@ -67,7 +67,7 @@ package final class SharedMemoryPartition: Sendable {
     }
 
     /// The CEC's identity in the form of a system EID.
-    static func systemEID(of cec: CECID) -> EID {
+    package static func systemEID(of cec: CECID) -> EID {
         let digits = String(cec.high ^ cec.low.byteSwapped, radix: 16, uppercase: true)
         let more = String(cec.low & 0xffff_ffff, radix: 16, uppercase: true)
         func padded(_ text: String, _ count: Int) -> String { String(repeating: "0", count: count - text.count) + text }

@@ -23,23 +23,20 @@ package final class LatecomerFilter: Sendable {
     }
 
     /// Whether the program must not read yet: the beginning of what may be a Proposal is there, or nothing is.
+    ///
+    /// While it must not, the socket counts as readable only when what is missing can be there, so that whoever waits
+    /// for it is not woken for a beginning that it has seen already.
     func mustWait(on socket: TCPSocket) throws(SystemCallError) -> Bool {
         let state = self.state.withLock { $0 }
         guard state != .done else { return false }
         guard let start = try socket.peek(CLCHeader.byteCount) else { return true }
-        guard CLCHeader.looksLikeCLC(start), !start.isEmpty else {
-            self.state.withLock { $0 = .done }
-            return false
-        }
-        guard start.count == CLCHeader.byteCount else { return !socket.hasPeerFinished }
-        guard let header = try? CLCHeader(decoding: start), header.type == .proposal else {
-            self.state.withLock { $0 = .done }
-            return false
-        }
+        guard CLCHeader.looksLikeCLC(start), !start.isEmpty else { return self.pass(socket) }
+        guard start.count == CLCHeader.byteCount else { return self.wait(for: CLCHeader.byteCount, on: socket) }
+        guard let header = try? CLCHeader(decoding: start), header.type == .proposal else { return self.pass(socket) }
         guard let whole = try socket.peek(header.length), whole.count == header.length else {
-            return !socket.hasPeerFinished
+            return self.wait(for: header.length, on: socket)
         }
-        self.state.withLock { $0 = .done }
+        _ = self.pass(socket)
         guard case .watching = state, (try? CLCMessage(decoding: whole)) != nil else { return false }
         _ = try socket.read(header.length)
         let decline = CLCMessage.decline(
@@ -48,5 +45,19 @@ package final class LatecomerFilter: Sendable {
         // A few bytes into an empty socket buffer: they fit.
         _ = try socket.write(decline.encoded(), from: 0)
         return try socket.peek(1) == nil
+    }
+
+    /// - Returns: false when the rest will never come.
+    private func wait(for byteCount: Int, on socket: TCPSocket) -> Bool {
+        guard !socket.hasPeerFinished else { return self.pass(socket) }
+        socket.setReadableFrom(byteCount: byteCount)
+        return true
+    }
+
+    /// From now on everything is the program's.
+    private func pass(_ socket: TCPSocket) -> Bool {
+        self.state.withLock { $0 = .done }
+        socket.setReadableFrom(byteCount: 1)
+        return false
     }
 }

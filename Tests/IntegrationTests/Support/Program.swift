@@ -18,11 +18,16 @@ final class Program: Sendable {
         case brokenPipe
     }
 
-    /// The executable under test: it lies beside the test bundle.
-    static let smc: String = {
+    /// Where the programs under test are: beside the test bundle, or where the variable says, for programs that were
+    /// built in another way.
+    private static let folder: String = {
+        if let folder = ProcessInfo.processInfo.environment["SMC_TEST_PROGRAMS"] { return folder }
         let bundle = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
-        return (bundle as NSString).deletingLastPathComponent + "/smc"
+        return (bundle as NSString).deletingLastPathComponent
     }()
+    static let smc = Program.folder + "/smc"
+    static let hostilePeer = Program.folder + "/hostile-peer"
+    static let hypervisorLoad = Program.folder + "/hypervisor-load"
 
     private let process = Process()
     private let command: String
@@ -144,6 +149,15 @@ final class Program: Sendable {
     /// How many descriptors it has open.
     var descriptorCount: Int {
         (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(self.processID)/fd").count) ?? 0
+    }
+
+    /// Seconds of processor time that it has used.
+    var processorSeconds: Double {
+        let text = (try? String(contentsOfFile: "/proc/\(self.processID)/stat", encoding: .utf8)) ?? ""
+        // Behind the name, which may hold anything but is in parentheses: state is the third field, utime the 14th.
+        let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return 0 }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
     /// For the message of a failed test.

@@ -102,6 +102,7 @@ struct ModelRun {
             case .notify(let id, _, let bit):
                 let isKnown = self.books.pairs[id.rawValue] != nil || self.books.droppedPairs.contains(id.rawValue)
                 self.expect(isKnown && (0..<ReferenceBooks.bitsPerDirection).contains(bit), "a stray signal")
+            case .keepAdopted, .dropAdopted: self.expect(false, "memory is adopted that nobody brought")
             case .replace, .read, .write, .compareAndMove, .takeStatusBits: break
             }
         }

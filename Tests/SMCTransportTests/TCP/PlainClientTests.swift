@@ -104,6 +104,30 @@ extension OneAtATime {
             }
         }
 
+        /// Whoever waits for the rest of half a Proposal sleeps, and is not woken for the half again and again.
+        @Test(arguments: [2, 8, 20]) func halfAProposalKeepsNobodyBusy(byteCount: Int) async throws {
+            try await Self.withServer { site in
+                let connected = try await Self.connect(site, saying: [])
+                guard case .tcp(let transport) = connected.server.stream.carrier else {
+                    Issue.record("another path")
+                    return
+                }
+                let reader = Task { try await connected.server.receive(exactly: 3) }
+                let bytes = Self.proposal().encoded()
+                _ = try connected.raw.write(Array(bytes.prefix(byteCount)), from: 0)
+                try await Task.sleep(for: .milliseconds(50))
+                // Each wake-up takes one number.
+                let before = transport.readPoint.ticket()
+                try await Task.sleep(for: .milliseconds(200))
+                let wakeUps = transport.readPoint.ticket() &- before
+                #expect(wakeUps <= 2)
+                _ = try connected.raw.write(Array(bytes.dropFirst(byteCount)), from: 0)
+                _ = try Self.readMessage(connected.raw)
+                _ = try connected.raw.write([7, 8, 9], from: 0)
+                #expect(try await reader.value == [7, 8, 9])
+            }
+        }
+
         @Test func aClientOfAnotherCECIsDeclined() async throws {
             try await Self.withServer { site in
                 async let connected = Self.connect(site, saying: Self.proposal().encoded())
