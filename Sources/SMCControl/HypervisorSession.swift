@@ -194,7 +194,7 @@ extension HypervisorSession {
         return try descriptors.takeMemory(byteCount: byteCount)
     }
 
-    private static func grant(
+    static func grant(
         _ record: SignalRecord, _ descriptors: inout ReceivedDescriptors
     ) throws(ControlError) -> SignalGrant {
         SignalGrant(record: record, newPair: record.hasNewPair ? try descriptors.takePair() : nil)
@@ -212,11 +212,11 @@ extension HypervisorSession {
         return try read(reply.response, &reply.descriptors)
     }
 
-    private func ask(_ request: ControlRequest) throws(ControlError) -> ControlResponse {
+    func ask(_ request: ControlRequest) throws(ControlError) -> ControlResponse {
         try self.call(request) { (response, _) in response }
     }
 
-    private func perform(_ request: ControlRequest) throws(ControlError) {
+    func perform(_ request: ControlRequest) throws(ControlError) {
         switch try self.ask(request) {
         case .done, .welcome: return
         default: throw Self.wrongAnswer

@@ -15,10 +15,7 @@ extension Hypervisor {
 
     /// Where the memory of a session is counted.
     func account(of caller: CallerID, on vlan: VLANID) -> Accounts.ID {
-        guard let session = self.sessions[caller], session.isDefined else {
-            return Accounts.ID(vlan: vlan, holder: .session(caller))
-        }
-        return Accounts.ID(vlan: vlan, holder: .defined(session.name))
+        Accounts.ID(vlan: vlan, holder: self.sessions[caller]?.account ?? .session(caller))
     }
 
     /// Bytes that a partition may use on a VLAN.
@@ -121,9 +118,8 @@ extension Hypervisor {
     /// The owner, or the owner's end, takes a binding from a peer, who is told.
     mutating func takeBack(_ id: SMBID, _ peer: SMGID) {
         guard let binding = self.smbs[id]?.bindings[peer] else { return }
-        if case .accepted(let buffer, _, _) = binding.stage {
+        if binding.isAccepted {
             self.notify(binding, peer)
-            self.sessions[binding.caller]?.remember(buffer)
             self.consequence(.unbind, of: id, peer: peer)
         }
         self.endBinding(id, peer)
@@ -138,6 +134,7 @@ extension Hypervisor {
         case .accepted(let buffer, let signal, let isMapped):
             self.bindingsByBuffer[buffer] = nil
             self.bindingsBySignal[signal] = nil
+            self.sessions[binding.caller]?.endedBuffers.insert(buffer)
             if isMapped { self.smbs[id]?.isTainted = true }
         }
         self.addresses[peer]?.bound.remove(id)

@@ -38,6 +38,11 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case unsuitableMemory = 40
     case tooManySessions = 41
 
+    /// As `Docs/Hypervisor.md` and the audit log name it, for instance `poolExhausted`.
+    package var name: String {
+        "\(self)"
+    }
+
     /// What was wrong and what to do about it. The answer of a hypervisor has a sentence with numbers beside it.
     package var sentence: String {
         switch self {
@@ -96,11 +101,5 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .notSupported: "This hypervisor cannot do that while it runs; change its configuration and start it anew."
         case .poolInUse: "The memory is in use; have it given back first."
         }
-    }
-}
-
-extension HypervisorRefusal: CustomStringConvertible {
-    package var description: String {
-        self.sentence
     }
 }
