@@ -32,7 +32,7 @@ struct HypervisorCommand: ParsableCommand {
     @Option(help: "Where to listen. Its directory must be yours. [default: where your programs look]")
     var socket: String?
 
-    @Option(help: "Memory to take, in bytes or with K, M or G. [default: 1/16 of the machine's, 16M to 256M]")
+    @Option(help: "Memory to take, in bytes or with K, M or G. [default: 1/16 of what there is, 16M to 256M]")
     var pool: ByteCount?
 
     @Option(help: "Name of a group of programs; repeat it for more. The first is for programs that ask for none.")

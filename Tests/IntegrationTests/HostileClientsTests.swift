@@ -62,7 +62,10 @@ import Testing
             ("half a header", Array(hello.prefix(7))),
             ("a header that says more than comes", withLength([0, 0, 0, 200])),
             ("a length of 4 GiB", withLength([0xff, 0xff, 0xff, 0xff])),
-            ("a length of 4 GiB with a full packet", withLength([0xff, 0xff, 0xff, 0xff], [UInt8](repeating: 1, count: 65_000))),
+            (
+                "a length of 4 GiB with a full packet",
+                withLength([0xff, 0xff, 0xff, 0xff], [UInt8](repeating: 1, count: 65_000))
+            ),
             ("a length of nothing", withLength([0, 0, 0, 0])),
             ("one byte", [0]), ("garbage", (0..<5000).map { UInt8(truncatingIfNeeded: $0 &* 31) }),
             ("half a request", Array(ControlRequest.join(name: "name", vlans: []).encoded(requestID: 1).dropLast(3))),

@@ -23,7 +23,9 @@ import Testing
             first.send(SIGKILL)
             _ = try await first.exit()
             let atDeath = client.rounds
-            try await scene.until("all go on without a hypervisor") { zip(client.rounds, atDeath).allSatisfy { $0 > $1 } }
+            try await scene.until("all go on without a hypervisor") {
+                zip(client.rounds, atDeath).allSatisfy { $0 > $1 }
+            }
             let second = try await scene.hypervisor(pool: "128M")
             try await scene.until("all have re-registered") {
                 let books = try Self.books(scene)
@@ -45,13 +47,16 @@ import Testing
             #expect(failures.isEmpty, "\(failures)")
             try await scene.until("all is given back") {
                 let books = try Self.books(scene)
-                return books.smbs.isEmpty && books.connections.isEmpty && books.vlans.allSatisfy { $0.usedByteCount == 0 }
+                return books.smbs.isEmpty && books.connections.isEmpty
+                    && books.vlans.allSatisfy { $0.usedByteCount == 0 }
             }
             // The memory of the first hypervisor is nobody's: no descriptor of it is left.
             try await scene.until("descriptors are closed") {
                 Self.memoryFiles(of: second.processID) <= after.pools.reduce(0) { $0 + $1.blockCount } + 2
             }
-            try await scene.until("the listener's, too") { echo.descriptorCount < descriptorCount - Self.connectionCount }
+            try await scene.until("the listener's, too") {
+                echo.descriptorCount < descriptorCount - Self.connectionCount
+            }
             await client.leave()
         }
     }
@@ -102,7 +107,8 @@ import Testing
 
     private static func expectAllAccepted(_ books: HypervisorStatus) {
         #expect(books.smbs.count == 2 * Self.connectionCount)
-        #expect(books.smbs.allSatisfy { $0.state == .accepted && $0.owner != nil && $0.peer != nil && $0.owner != $0.peer })
+        #expect(
+            books.smbs.allSatisfy { $0.state == .accepted && $0.owner != nil && $0.peer != nil && $0.owner != $0.peer })
         let owners = Dictionary(grouping: books.smbs) { $0.owner }.mapValues(\.count)
         #expect(owners.values.sorted() == [Self.connectionCount, Self.connectionCount])
     }
@@ -112,7 +118,8 @@ import Testing
         let directory = "/proc/\(processID)/fd"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         return names.count {
-            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/\($0)"))?.contains("/memfd:") == true
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/\($0)"))?.contains("/memfd:")
+                == true
         }
     }
 }
@@ -151,7 +158,9 @@ final class EchoClient: Sendable {
         #expect(connections.allSatisfy { $0.path == .sharedMemory }, "\(connections.compactMap { $0.decision.reason })")
         self.connections = connections
         for number in 0..<count {
-            self.work.withLock { $0.append(Task { await self.run(number) }) }
+            // On the thread of scenes: those that Swift gives to tasks may all be computing.
+            let task = Task(executorPreference: SceneThread.shared) { await self.run(number) }
+            self.work.withLock { $0.append(task) }
         }
     }
 
@@ -176,7 +185,7 @@ final class EchoClient: Sendable {
                 guard answer == message else { throw Scene.Trouble(description: "came back changed") }
                 round += 1
                 self.state.withLock { $0.rounds[number] = round }
-                try await Task.sleep(for: .milliseconds(20))
+                try await SceneThread.shared.sleep(milliseconds: 20)
             }
         } catch {
             self.state.withLock { $0.failures.append("connection \(number), round \(round): \(error)") }

@@ -75,7 +75,8 @@ extension Hypervisor {
         guard self.adopted.count < self.configuration.adoptedMaximum else {
             throw Refused(
                 .outOfResources,
-                "\(self.adopted.count) SMBs of earlier hypervisors are kept, as many as there may be; close connections.")
+                "\(self.adopted.count) SMBs of earlier hypervisors are kept, as many as there may be; close connections."
+            )
         }
         guard let books = self.vlans[vlan] else { throw Refused(.unknownVLAN) }
         let (used, limit) = (self.pools[books.pool].usedByteCount(vlan), self.limit(books))

@@ -99,7 +99,8 @@ extension StatusPage {
         self.pools = try body.list("list of pools", limit: ControlLimits.poolEntries) {
             (reader) throws(ControlWireError) in
             PoolStatus(
-                pool: try reader.pool(), ringByteCount: try reader.count("ring size", limit: ControlLimits.ringByteCount),
+                pool: try reader.pool(),
+                ringByteCount: try reader.count("ring size", limit: ControlLimits.ringByteCount),
                 blockCount: try reader.count("block count", limit: .max),
                 freeCount: try reader.count("free count", limit: .max),
                 reclaimingCount: try reader.count("reclaiming count", limit: .max))

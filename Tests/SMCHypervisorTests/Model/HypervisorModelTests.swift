@@ -10,8 +10,9 @@ import Testing
     static let stepsPerRun = 1000
 
     /// Each seed is 250,000 steps; the last one is drawn anew each time.
-    @Test(arguments: [1, 2, 3, UInt64.random(in: 4...UInt64.max)]) func randomInstructionsKeepTheInvariants(seed: UInt64)
-    {
+    @Test(arguments: [1, 2, 3, UInt64.random(in: 4...UInt64.max)]) func randomInstructionsKeepTheInvariants(
+        seed: UInt64
+    ) {
         print("HypervisorModelTests.randomInstructionsKeepTheInvariants: seed \(seed)")
         var random = SeededGenerator(seed: seed)
         var counts: [AuditRecord.Action: Int] = [:]

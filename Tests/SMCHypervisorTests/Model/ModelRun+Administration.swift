@@ -55,7 +55,8 @@ extension ModelRun {
             let known = self.books.vlans.sorted { $0.key < $1.key }.flatMap { vlan in
                 vlan.value.authorised.keys.sorted().map { (name: $0, vlan: vlan.key) }
             }
-            let some = number % 4 > 0 && !known.isEmpty ? known[Int(number / 4) % known.count] : (name: name, vlan: vlan)
+            let some =
+                number % 4 > 0 && !known.isEmpty ? known[Int(number / 4) % known.count] : (name: name, vlan: vlan)
             self.revoke(caller, some.name, some.vlan)
         case .resizePool:
             let request: AdministrativeRequest =

@@ -253,7 +253,9 @@ extension ModelRun {
         let caller = self.books.callers.first { $0.id == id }
         let isEnded = caller?.ended.contains(token) == true
         let isGranted = isEnded || found?.1.peer.caller.id == id
-        guard let outcome = self.perform(.unbindBuffer(token), id, isGranted: isGranted, code: .badToken) else { return }
+        guard let outcome = self.perform(.unbindBuffer(token), id, isGranted: isGranted, code: .badToken) else {
+            return
+        }
         if isEnded {
             caller?.ended.remove(token)
         } else if let (smb, binding) = found {
@@ -383,7 +385,8 @@ extension ModelRun {
 
     mutating func takeStatusBits(_ choices: [UInt16]) {
         let pair = self.pairs[Int(choices[0]) % self.pairs.count]
-        let sides = self.books.smbs.lazy.flatMap { smb in smb.bindings.map { (smb, $0) } }
+        let sides =
+            self.books.smbs.lazy.flatMap { smb in smb.bindings.map { (smb, $0) } }
             .first { $0.1.pair == pair }.map { [$0.0.owner.caller.id, $0.1.peer.caller.id] } ?? []
         guard let id = self.mostly(sides.first, choices[1]) else { return }
         let outcome = self.perform(

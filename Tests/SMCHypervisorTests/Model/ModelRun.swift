@@ -104,6 +104,7 @@ struct ModelRun {
                 self.expect(isKnown && (0..<ReferenceBooks.bitsPerDirection).contains(bit), "a stray signal")
             case .keepAdopted, .dropAdopted: self.expect(false, "memory is adopted that nobody brought")
             case .replace, .read, .write, .compareAndMove, .takeStatusBits: break
+            case .keepAdopted, .dropAdopted: self.expect(false, "nobody re-registered anything")
             }
         }
         let books = self.books
@@ -210,7 +211,8 @@ struct ModelRun {
                 .filter { self.books.ringByteCount($0) == pool.ringByteCount }
             let free = blocks.filter { self.books.uses[$0] == nil }.count
             let reclaiming = blocks.filter { self.books.uses[$0]?.isReclaiming == true }.count
-            let isRight = pool.blockCount == blocks.count && pool.freeCount == free && pool.reclaimingCount == reclaiming
+            let isRight =
+                pool.blockCount == blocks.count && pool.freeCount == free && pool.reclaimingCount == reclaiming
             self.expect(isRight, "blocks are counted wrongly: \(pool)")
         }
         self.expect(status.vlans.count == self.books.vlans.count, "VLANs are counted wrongly")

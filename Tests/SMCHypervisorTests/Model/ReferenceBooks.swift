@@ -93,7 +93,8 @@ final class ReferenceBooks {
     static let configuration: Hypervisor.Configuration = {
         var configuration = Hypervisor.Configuration(
             vlans: [
-                VLANDefinition(vlanIDs[0]), VLANDefinition(vlanIDs[1], sliceByteCount: 1500, partitionLimitByteCount: 250),
+                VLANDefinition(vlanIDs[0]),
+                VLANDefinition(vlanIDs[1], sliceByteCount: 1500, partitionLimitByteCount: 250),
                 VLANDefinition(vlanIDs[2], pool: fast, access: .authorised),
             ],
             pools: [

@@ -138,7 +138,8 @@ private struct ReregistrationWorld {
         let used = self.used(vlan)
         let isFree = known.map { role == .owner ? $0.owner == nil : $0.peer == nil } ?? true
         let fits = known.map { $0.vlan == vlan && $0.byteCount == ring + 16 }
-        let hasRoom = self.shadows.count < Self.adoptedMaximum && used + ring + 16 <= (vlan == Self.vlans[1] ? 2500 : 10160)
+        let hasRoom =
+            self.shadows.count < Self.adoptedMaximum && used + ring + 16 <= (vlan == Self.vlans[1] ? 2500 : 10160)
         let owned = self.shadows.values.filter { $0.owner?.caller == caller && $0.vlan == vlan }
         let isWithinQuota =
             role == .peer || vlan == Self.vlans[1]

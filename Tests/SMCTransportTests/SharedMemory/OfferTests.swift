@@ -9,59 +9,61 @@ import Testing
 
 @testable import SMC
 
-/// What a partition does when the hypervisor's answers are of no use.
-@Suite struct OfferTests {
-    /// The binding names a pair whose descriptors were never sent: nothing can come of it.
-    @Test func anSMBThatCannotBeUsedGoesBack() async throws {
-        let server = try OddHypervisor()
-        let loop = try EventLoop(name: "test-loop")
-        defer { loop.stop() }
-        let partition = SharedMemoryPartition(
-            locator: .socket(server.path), name: "test", vlans: [], ringByteCount: 16_384, loop: loop)
-        do throws(FallbackReason) {
-            _ = try await partition.offer(to: OddHypervisor.peer, from: OddHypervisor.address)
-            Issue.record("it was offered")
-        } catch {
-            #expect(error.detail.contains("pair"), "\(error)")
+extension OneAtATime {
+    /// What a partition does when the hypervisor's answers are of no use.
+    @Suite(.timeLimit(.minutes(1))) struct OfferTests {
+        /// The binding names a pair whose descriptors were never sent: nothing can come of it.
+        @Test func anSMBThatCannotBeUsedGoesBack() async throws {
+            let server = try OddHypervisor()
+            let loop = try EventLoop(name: "test-loop")
+            defer { loop.stop() }
+            let partition = SharedMemoryPartition(
+                locator: .socket(server.path), name: "test", vlans: [], ringByteCount: 16_384, loop: loop)
+            do throws(FallbackReason) {
+                _ = try await partition.offer(to: OddHypervisor.peer, from: OddHypervisor.address)
+                Issue.record("it was offered")
+            } catch {
+                #expect(error.detail.contains("pair"), "\(error)")
+            }
+            #expect(server.requests.last == .destroy(OddHypervisor.owner), "\(server.requests)")
         }
-        #expect(server.requests.last == .destroy(OddHypervisor.owner), "\(server.requests)")
-    }
 
-    @Test func whoHasLeftDoesNotJoinAgain() async throws {
-        let hypervisor = try TestHypervisor()
-        let loop = try EventLoop(name: "test-loop")
-        defer { loop.stop() }
-        let partition = SharedMemoryPartition(
-            locator: .socket(hypervisor.path), name: "test", vlans: [], ringByteCount: 16_384, loop: loop)
-        _ = try await partition.place()
-        partition.leave()
-        do throws(FallbackReason) {
+        @Test func whoHasLeftDoesNotJoinAgain() async throws {
+            let hypervisor = try TestHypervisor()
+            let loop = try EventLoop(name: "test-loop")
+            defer { loop.stop() }
+            let partition = SharedMemoryPartition(
+                locator: .socket(hypervisor.path), name: "test", vlans: [], ringByteCount: 16_384, loop: loop)
             _ = try await partition.place()
-            Issue.record("it joined")
-        } catch {
-            #expect(error.code == .noHypervisor)
+            partition.leave()
+            do throws(FallbackReason) {
+                _ = try await partition.place()
+                Issue.record("it joined")
+            } catch {
+                #expect(error.code == .noHypervisor)
+            }
+            let isGone = try await eventually { try hypervisor.books().partitions.isEmpty }
+            #expect(isGone)
+            hypervisor.stop()
         }
-        let isGone = try await eventually { try hypervisor.books().partitions.isEmpty }
-        #expect(isGone)
-        hypervisor.stop()
-    }
 
-    /// A handshake that ends after the partition did gives a connection that is over, not one that hangs.
-    @Test func aHandshakeThatEndsAfterItsPartitionIsAborted() async throws {
-        let site = try Site(.tcp)
-        async let connected = site.client.connect(to: try site.address)
-        let socket = try await site.accept()
-        let client = try await connected
-        await site.server.close()
-        let late = End(try await site.server.serve(socket))
-        #expect(await failure { () async throws(SMCError) in try await late.connection.send([1]) } == .closed)
-        let end = End(client)
-        let limit = ContinuousClock.now.advanced(by: .seconds(10))
-        let code = await failure { () async throws(SMCError) in
-            _ = try await end.connection.receive(atMost: 1, until: limit)
+        /// A handshake that ends after the partition did gives a connection that is over, not one that hangs.
+        @Test func aHandshakeThatEndsAfterItsPartitionIsAborted() async throws {
+            let site = try Site(.tcp)
+            async let connected = site.client.connect(to: try site.address)
+            let socket = try await site.accept()
+            let client = try await connected
+            await site.server.close()
+            let late = End(try await site.server.serve(socket))
+            #expect(await failure { () async throws(SMCError) in try await late.connection.send([1]) } == .closed)
+            let end = End(client)
+            let limit = ContinuousClock.now.advanced(by: .seconds(10))
+            let code = await failure { () async throws(SMCError) in
+                _ = try await end.connection.receive(atMost: 1, until: limit)
+            }
+            #expect(code != .timedOut, "its peer learns it")
+            await site.close()
         }
-        #expect(code != .timedOut, "its peer learns it")
-        await site.close()
     }
 }
 
@@ -91,10 +93,10 @@ private final class OddHypervisor: Sendable {
     }
 
     private func serve() throws {
-        guard try Readiness.wait(self.listener.descriptor.rawValue, timeout: .seconds(10)),
+        guard try Readiness.wait(self.listener.descriptor.rawValue, timeout: .seconds(60)),
             let socket = try self.listener.accept()
         else { return }
-        while try Readiness.wait(socket.descriptor.rawValue, timeout: .seconds(10)) {
+        while try Readiness.wait(socket.descriptor.rawValue, timeout: .seconds(60)) {
             guard let packet = try socket.receive(maximumByteCount: 65_536), !packet.bytes.isEmpty else { return }
             let header = try ControlHeader(decoding: packet.bytes)
             let request = try ControlRequest(decoding: packet.bytes, header: header)
