@@ -78,7 +78,7 @@ extension PartitionRuntime {
     ) async throws(TransportError) -> TCPChannel {
         let channel: TCPChannel
         do throws(SystemCallError) {
-            channel = TCPChannel(try TCPSocket.startConnecting(to: address), loop: self.loop)
+            channel = TCPChannel(try TCPSocket.startConnecting(to: address), to: address, loop: self.loop)
             try channel.start()
         } catch {
             throw .system(error)
