@@ -7,40 +7,36 @@ internal import Synchronization
 /// It may be a plain TCP client, or a swift-smc client on a slow path whose Proposal is still to come. The Proposal is
 /// then taken off the stream and answered with a Decline, so that the program never sees it.
 package final class LatecomerFilter: Sendable {
-    private enum State {
-        /// Nothing came and nothing was sent.
-        case watching
+    private struct State {
         /// The program has sent something: a Proposal can no longer be declined.
-        case spoken
-        case done
+        var hasSpoken = false
+        /// When the beginning of what may be a Proposal was first seen.
+        var heldSince: ContinuousClock.Instant?
+        var isDone = false
     }
-    private let state = Mutex(State.watching)
+    private let state = Mutex(State())
 
     package init() {}
 
     func didSend() {
-        self.state.withLock { if $0 == .watching { $0 = .spoken } }
+        self.state.withLock { $0.hasSpoken = true }
     }
+
+    /// Bytes wait that the program does not get yet.
+    var isHoldingBytes: Bool { self.state.withLock { !$0.isDone && $0.heldSince != nil } }
 
     /// Whether the program must not read yet: the beginning of what may be a Proposal is there, or nothing is.
     func mustWait(on socket: TCPSocket) throws(SystemCallError) -> Bool {
-        let state = self.state.withLock { $0 }
-        guard state != .done else { return false }
+        guard !self.state.withLock({ $0.isDone }) else { return false }
         guard let start = try socket.peek(CLCHeader.byteCount) else { return true }
-        guard CLCHeader.looksLikeCLC(start), !start.isEmpty else {
-            self.state.withLock { $0 = .done }
-            return false
-        }
-        guard start.count == CLCHeader.byteCount else { return !socket.hasPeerFinished }
-        guard let header = try? CLCHeader(decoding: start), header.type == .proposal else {
-            self.state.withLock { $0 = .done }
-            return false
-        }
+        guard CLCHeader.looksLikeCLC(start), !start.isEmpty else { return self.isOver() }
+        guard start.count == CLCHeader.byteCount else { return self.mayGoOn(socket) }
+        guard let header = try? CLCHeader(decoding: start), header.type == .proposal else { return self.isOver() }
         guard let whole = try socket.peek(header.length), whole.count == header.length else {
-            return !socket.hasPeerFinished
+            return self.mayGoOn(socket)
         }
-        self.state.withLock { $0 = .done }
-        guard case .watching = state, (try? CLCMessage(decoding: whole)) != nil else { return false }
+        _ = self.isOver()
+        guard !self.state.withLock({ $0.hasSpoken }), (try? CLCMessage(decoding: whole)) != nil else { return false }
         _ = try socket.read(header.length)
         let decline = CLCMessage.decline(
             Decline(
@@ -48,5 +44,22 @@ package final class LatecomerFilter: Sendable {
         // A few bytes into an empty socket buffer: they fit.
         _ = try socket.write(decline.encoded(), from: 0)
         return try socket.peek(1) == nil
+    }
+
+    /// What is there is the program's. False, for its caller to answer with.
+    private func isOver() -> Bool {
+        self.state.withLock { $0.isDone = true }
+        return false
+    }
+
+    /// Whether the rest of a Proposal may still come. Not for ever: it may be a program that says no more.
+    private func mayGoOn(_ socket: TCPSocket) -> Bool {
+        let now = ContinuousClock.now
+        let since = self.state.withLock { state in
+            state.heldSince = state.heldSince ?? now
+            return state.heldSince ?? now
+        }
+        guard !socket.hasPeerFinished, since.duration(to: now) < Limits.latecomerPatience else { return self.isOver() }
+        return true
     }
 }

@@ -6,8 +6,9 @@ package final class TCPTransport: Transport {
     private let channel: TCPChannel
     private let isSendingOver = Atomic<Bool>(false)
     private let isClosed = Atomic<Bool>(false)
-    /// Linux tells of a reset only once, to whichever direction asks first.
-    private let hasBeenReset = Atomic<Bool>(false)
+    /// How the connection broke. Linux tells it once, to whichever direction asks first, and the other one that all is
+    /// over, as if the peer had ended in order.
+    private let failure = Mutex<TransportError?>(nil)
     private let latecomer: LatecomerFilter?
 
     /// - Parameter latecomer: given when the peer has said nothing yet and might still propose SMC.
@@ -51,7 +52,7 @@ package final class TCPTransport: Transport {
             throw self.translate(error)
         }
         guard !self.isClosed.load(ordering: .acquiring) else { throw .closedHere }
-        guard !self.hasBeenReset.load(ordering: .acquiring) else { throw Self.reset }
+        if let failure = self.failure.withLock({ $0 }) { throw failure }
         return .end
     }
 
@@ -60,7 +61,13 @@ package final class TCPTransport: Transport {
     }
 
     package func prepareToReceive() throws(TransportError) -> WaitPoint.Ticket? {
-        self.channel.prepareToRead()
+        // The socket is readable all the time while the beginning of what may be a Proposal waits in it.
+        if self.latecomer?.isHoldingBytes == true {
+            let ticket = self.readPoint.ticket()
+            let point = self.readPoint
+            if self.channel.loop.schedule(after: .milliseconds(1), { point.wake() }) != nil { return ticket }
+        }
+        return self.channel.prepareToRead()
     }
 
     package func finishSending() {
@@ -90,18 +97,21 @@ package final class TCPTransport: Transport {
         self.channel.stopWatching()
     }
 
-    private static let reset = TransportError.peerGone("it reset the TCP connection")
-
     private func translate(_ error: SystemCallError) -> TransportError {
         // Another task closed while this one was on its way into the kernel.
         if self.isClosed.load(ordering: .acquiring) { return .closedHere }
+        let failure: TransportError
         switch error.errno {
-        case Errno.brokenPipe: return self.isSendingOver.load(ordering: .relaxed) ? .closedHere : .closedByPeer
-        case Errno.connectionReset:
-            self.hasBeenReset.store(true, ordering: .releasing)
-            return Self.reset
-        case Errno.timedOut: return .peerGone("its host does not answer any more (TCP timed out)")
-        default: return .system(error)
+        case Errno.brokenPipe:
+            if self.isSendingOver.load(ordering: .relaxed) { return .closedHere }
+            return self.failure.withLock { $0 } ?? .closedByPeer
+        case Errno.connectionReset: failure = .peerGone("it reset the TCP connection")
+        case Errno.timedOut: failure = .peerGone("its host does not answer any more (TCP timed out)")
+        default: failure = .system(error)
+        }
+        return self.failure.withLock { first in
+            first = first ?? failure
+            return first ?? failure
         }
     }
 }
