@@ -23,8 +23,10 @@ package final class SharedMemoryPartition: Sendable {
         /// By the number of the pair that this session's hypervisor gave. SMBs keep them: the hypervisor forgets a pair
         /// with its last SMB, and the next one gets new descriptors.
         var pairs: [UInt64: WeakPair] = [:]
-        var retryNotBefore: ContinuousClock.Instant?
-        var lastReason: FallbackReason?
+        /// Nobody asks the hypervisor before then, and why.
+        var pause: (until: ContinuousClock.Instant, reason: FallbackReason)?
+
+        var refusal: FallbackReason? { self.pause.flatMap { ContinuousClock.now < $0.until ? $0.reason : nil } }
     }
 
     private let locator: HypervisorLocator
@@ -70,28 +72,51 @@ package final class SharedMemoryPartition: Sendable {
     private func join() async throws(FallbackReason) -> Joined {
         let known: Joined?
         let refused: FallbackReason?
-        (known, refused) = self.state.withLock { state in
-            if let joined = state.joined { return (joined, nil) }
-            // Not for every connection of a burst: looking for a hypervisor takes time.
-            if let notBefore = state.retryNotBefore, ContinuousClock.now < notBefore { return (nil, state.lastReason) }
-            return (nil, nil)
-        }
-        if let known { return known }
+        (known, refused) = self.state.withLock { ($0.joined, $0.refusal) }
         if let refused { throw refused }
-        return try await self.worker.run { () throws(FallbackReason) in
+        if let known { return known }
+        return try await self.call { () throws(ControlError) in
             if let joined = self.state.withLock({ $0.joined }) { return joined }
             do throws(ControlError) {
                 let session = try self.locator.connect()
                 let membership = try session.join(name: self.name, vlans: self.vlans)
                 return self.joined(session, membership)
             } catch {
-                let reason = FallbackReason(control: error)
-                self.state.withLock { state in
-                    state.retryNotBefore = .now.advanced(by: .seconds(1))
-                    state.lastReason = reason
-                }
-                throw reason
+                self.pause(error)
+                throw error
             }
+        }
+    }
+
+    /// Runs calls to the hypervisor on the worker.
+    ///
+    /// Not for every connection of a burst when it was just found that none answers: each would wait for all before it.
+    private func call<Success: Sendable>(
+        on session: HypervisorSession? = nil, _ body: @escaping @Sendable () throws(ControlError) -> Success
+    ) async throws(FallbackReason) -> Success {
+        try await self.worker.run { () throws(FallbackReason) in
+            if let refusal = self.state.withLock({ $0.refusal }) { throw refusal }
+            do throws(ControlError) {
+                return try body()
+            } catch {
+                if let session { self.failed(session, error) }
+                throw FallbackReason(control: error)
+            }
+        }
+    }
+
+    private func pause(_ error: ControlError) {
+        self.state.withLock {
+            $0.pause = (until: .now.advanced(by: .seconds(1)), reason: FallbackReason(control: error))
+        }
+    }
+
+    /// A hypervisor that is silent is left alone for a while; a session that is over gives way to the next one.
+    private func failed(_ session: HypervisorSession, _ error: ControlError) {
+        switch error {
+        case .timedOut: self.pause(error)
+        case .unavailable, .protocolViolation: self.lost(session)
+        case .refused, .system: break
         }
     }
 
@@ -178,47 +203,46 @@ package final class SharedMemoryPartition: Sendable {
     /// - Returns: the peer's address, and ours on the same VLAN.
     package func findCommon(_ peers: [SMGID]) async throws(FallbackReason) -> (peer: SMGID, ours: SMGID) {
         let joined = try await self.join()
-        return try await self.worker.run { () throws(FallbackReason) in
+        typealias Common = (peer: SMGID, ours: SMGID)
+        let found = try await self.call(on: joined.session) {
+            () throws(ControlError) -> Result<Common, FallbackReason> in
             var reason = FallbackReason(.peerDidNotOffer, "the peer named no address on a VLAN")
             for peer in peers {
-                do throws(ControlError) {
-                    switch try joined.session.queryCommonCEC(peer) {
-                    case .common(let vlan):
-                        guard let ours = joined.membership.addresses.first(where: { $0.vlan == vlan }) else { continue }
-                        return (peer, ours.smgid)
-                    case .notCommon(let refusal, let text):
-                        reason = FallbackReason(refusal: refusal, text)
-                    }
-                } catch {
-                    throw FallbackReason(control: error)
+                switch try joined.session.queryCommonCEC(peer) {
+                case .common(let vlan):
+                    guard let ours = joined.membership.addresses.first(where: { $0.vlan == vlan }) else { continue }
+                    return .success((peer, ours.smgid))
+                case .notCommon(let refusal, let text):
+                    reason = FallbackReason(refusal: refusal, text)
                 }
             }
-            throw reason
+            return .failure(reason)
         }
+        return try found.get()
     }
 
     /// Creates an SMB and binds it to a peer (seed A25, A27). A smaller ring is taken when the pool has no larger one.
     package func offer(to peer: SMGID, from address: SMGID) async throws(FallbackReason) -> Offered {
         let joined = try await self.join()
-        return try await self.worker.run { () throws(FallbackReason) in
+        return try await self.call(on: joined.session) { () throws(ControlError) in
+            let session = joined.session
+            let created = try self.create(joined, address)
+            let owner = created.owner
             do throws(ControlError) {
-                let created = try self.create(joined, address)
-                let bound = try Self.undoing({ () throws(ControlError) in try joined.session.destroy(created.owner) }) {
-                    () throws(ControlError) in try joined.session.bind(created.owner, to: peer)
-                }
                 let mapping = try Self.map(created.file)
                 let element = BufferElement(sharedMemory: mapping, ringByteCount: created.ringByteCount)
                 let challenge = MemoryChallenge.random()
                 element.writeHeader(challenge: challenge)
-                let (owner, offer) = (created.owner, bound.offer)
+                let bound = try session.bind(owner, to: peer)
+                let offer = bound.offer
                 let grant = bound.takeSignal()
                 let bit = grant.bit
-                let signals = try self.signals(grant)
                 return Offered(
                     offer: offer, address: address, element: element, challenge: challenge, owner: owner,
-                    mapping: mapping, signals: signals, bit: bit, session: joined.session)
+                    mapping: mapping, signals: try self.signals(grant), bit: bit, session: session)
             } catch {
-                throw FallbackReason(control: error)
+                self.tell(session) { () throws(ControlError) in try session.destroy(owner) }
+                throw error
             }
         }
     }
@@ -240,24 +264,24 @@ package final class SharedMemoryPartition: Sendable {
     /// Accepts a peer's SMB (seed A28): receives the memory and maps it.
     package func accept(_ offer: OfferToken, from owner: SMGID) async throws(FallbackReason) -> Accepted {
         let joined = try await self.join()
-        return try await self.worker.run { () throws(FallbackReason) in
+        return try await self.call(on: joined.session) { () throws(ControlError) in
+            let session = joined.session
+            let accepted = try session.accept(offer, from: owner)
+            let (buffer, size) = (accepted.buffer, accepted.ringByteCount)
             do throws(ControlError) {
-                let accepted = try joined.session.accept(offer, from: owner)
                 let mapping = try Self.map(accepted.file)
-                let size = accepted.ringByteCount
                 guard BufferElementLayout.isValid(ringByteCount: size),
                     mapping.byteCount >= BufferElementLayout.controlByteCount + size
                 else { throw .protocolViolation("an SMB of \(mapping.byteCount) bytes with a ring of \(size)") }
                 let element = BufferElement(sharedMemory: mapping, ringByteCount: size)
-                let buffer = accepted.buffer
                 let grant = accepted.takeSignal()
                 let bit = grant.bit
-                let signals = try self.signals(grant)
                 return Accepted(
-                    element: element, buffer: buffer, mapping: mapping, signals: signals, bit: bit,
-                    session: joined.session)
+                    element: element, buffer: buffer, mapping: mapping, signals: try self.signals(grant), bit: bit,
+                    session: session)
             } catch {
-                throw FallbackReason(control: error)
+                self.tell(session) { () throws(ControlError) in try session.unbind(buffer) }
+                throw error
             }
         }
     }
@@ -265,7 +289,7 @@ package final class SharedMemoryPartition: Sendable {
     /// Refuses a peer's offer (seed A29).
     package func reject(_ offer: OfferToken, from owner: SMGID) {
         guard let joined = self.state.withLock({ $0.joined }) else { return }
-        self.worker.enqueue { try? joined.session.reject(offer, from: owner) }
+        self.tell(joined.session) { () throws(ControlError) in try joined.session.reject(offer, from: owner) }
     }
 
     /// Gives an SMB of ours back.
@@ -273,13 +297,35 @@ package final class SharedMemoryPartition: Sendable {
         offered.signals.stopListening(bit: offered.bit, of: offered.owner)
         offered.mapping.detach()
         // With the whole value: its pair must live until the hypervisor knows that the SMB does not.
-        self.worker.enqueue { withExtendedLifetime(offered) { try? offered.session.destroy(offered.owner) } }
+        self.tell(offered.session) { () throws(ControlError) in
+            try withExtendedLifetime(offered) { () throws(ControlError) in try offered.session.destroy(offered.owner) }
+        }
     }
 
     /// Lets a peer's SMB go.
     package func release(_ accepted: Accepted) {
         accepted.mapping.detach()
-        self.worker.enqueue { withExtendedLifetime(accepted) { try? accepted.session.unbind(accepted.buffer) } }
+        self.tell(accepted.session) { () throws(ControlError) in
+            try withExtendedLifetime(accepted) { () throws(ControlError) in try accepted.session.unbind(accepted.buffer)
+            }
+        }
+    }
+
+    /// Tells the hypervisor what it must learn, if not now then when it answers again: what is not given back would be
+    /// missing for as long as we live.
+    private func tell(_ session: HypervisorSession, _ body: @escaping @Sendable () throws(ControlError) -> Void) {
+        self.worker.enqueue { [weak self] in
+            guard let self else { return }
+            if self.state.withLock({ $0.refusal }) == nil {
+                do throws(ControlError) {
+                    return try body()
+                } catch {
+                    self.failed(session, error)
+                    guard case .timedOut = error else { return }
+                }
+            }
+            self.loop.schedule(after: .seconds(1)) { [weak self] in self?.tell(session, body) }
+        }
     }
 
     private static func map(_ file: borrowing MemoryFile) throws(ControlError) -> Mapping {
@@ -287,17 +333,6 @@ package final class SharedMemoryPartition: Sendable {
             return try Mapping(file)
         } catch {
             throw .system(error)
-        }
-    }
-
-    private static func undoing<Success: ~Copyable>(
-        _ undo: () throws(ControlError) -> Void, _ body: () throws(ControlError) -> Success
-    ) throws(ControlError) -> Success {
-        do throws(ControlError) {
-            return try body()
-        } catch {
-            try? undo()
-            throw error
         }
     }
 
@@ -326,12 +361,12 @@ package final class SharedMemoryPartition: Sendable {
     /// Tells the hypervisor of a connection, so that `smc status` can show it.
     package func report(_ report: ConnectionReport) {
         guard let joined = self.state.withLock({ $0.joined }) else { return }
-        self.worker.enqueue { try? joined.session.report(report) }
+        self.tell(joined.session) { () throws(ControlError) in try joined.session.report(report) }
     }
 
     package func reportClosed(_ identifier: UInt64) {
         guard let joined = self.state.withLock({ $0.joined }) else { return }
-        self.worker.enqueue { try? joined.session.reportClosed(identifier) }
+        self.tell(joined.session) { () throws(ControlError) in try joined.session.reportClosed(identifier) }
     }
 
     /// Joins both SMBs of a connection that was proven to be common.
@@ -356,27 +391,5 @@ extension BufferElement {
         guard self.hasValidHeader else {
             throw FallbackReason(.memoryNotCommon, "the memory behind the peer's token has no header of our version")
         }
-    }
-}
-
-extension FallbackReason {
-    /// Why the hypervisor could not do what we asked.
-    init(control error: ControlError) {
-        switch error {
-        case .refused(let refusal, let text): self.init(refusal: refusal, text.isEmpty ? refusal.sentence : text)
-        case .unavailable, .timedOut: self.init(.noHypervisor, "no hypervisor: \(error)")
-        case .protocolViolation, .system: self.init(.internalError, "the hypervisor: \(error)")
-        }
-    }
-
-    init(refusal: HypervisorRefusal, _ text: String) {
-        let code: Code =
-            switch refusal {
-            case .poolExhausted: .poolExhausted
-            case .notOnCommonVLAN, .unknownVLAN: .differentVLAN
-            case .unknownPartition: .differentCEC
-            default: .hypervisorRefused
-            }
-        self.init(code, text.isEmpty ? refusal.sentence : text)
     }
 }
