@@ -65,6 +65,9 @@ package final class TCPChannel: Sendable {
         }
     }
 
+    /// Somebody waits for the socket.
+    package var isAwaited: Bool { self.state.withLock { $0.wantsToRead || $0.wantsToWrite } }
+
     /// From now on the socket carries no bytes: `body` is called once, on the loop's thread, when the peer's end comes
     /// or when bytes come all the same.
     package func watchForEnd(_ body: @escaping @Sendable (_ unexpectedBytes: Bool) -> Void) {

@@ -10,10 +10,21 @@ package final class TCPTransport: Transport {
     /// over, as if the peer had ended in order.
     private let failure = Mutex<TransportError?>(nil)
     private let latecomer: LatecomerFilter?
+    private let deadPeerLimit: Duration
 
-    /// - Parameter latecomer: given when the peer has said nothing yet and might still propose SMC.
-    package init(_ channel: TCPChannel, latecomer: LatecomerFilter? = nil) {
+    private struct Watch {
+        var isArmed = false
+        /// Since when we have seen that the peer does not answer.
+        var silentSince: ContinuousClock.Instant?
+    }
+    private let watch = Mutex(Watch())
+
+    /// - Parameters:
+    ///   - deadPeerLimit: a peer whose host vanished is noticed within about this time by whoever waits.
+    ///   - latecomer: given when the peer has said nothing yet and might still propose SMC.
+    package init(_ channel: TCPChannel, deadPeerLimit: Duration, latecomer: LatecomerFilter? = nil) {
         self.channel = channel
+        self.deadPeerLimit = deadPeerLimit
         self.latecomer = latecomer
     }
 
@@ -57,7 +68,8 @@ package final class TCPTransport: Transport {
     }
 
     package func prepareToSend() throws(TransportError) -> WaitPoint.Ticket? {
-        self.channel.prepareToWrite()
+        defer { self.watchPeer() }
+        return self.channel.prepareToWrite()
     }
 
     package func prepareToReceive() throws(TransportError) -> WaitPoint.Ticket? {
@@ -67,7 +79,47 @@ package final class TCPTransport: Transport {
             let point = self.readPoint
             if self.channel.loop.schedule(after: .milliseconds(1), { point.wake() }) != nil { return ticket }
         }
+        defer { self.watchPeer() }
         return self.channel.prepareToRead()
+    }
+
+    // MARK: Is the peer there? Keepalive tells only while nothing is on its way to it.
+
+    /// Sees to it that somebody looks after the peer as long as anybody waits.
+    private func watchPeer() {
+        let isNew = self.watch.withLock { watch in
+            defer { watch.isArmed = true }
+            return !watch.isArmed
+        }
+        if isNew { self.scheduleLook() }
+    }
+
+    private func scheduleLook() {
+        self.channel.loop.schedule(after: self.deadPeerLimit / 8) { [weak self] in self?.lookAfterPeer() }
+    }
+
+    private func lookAfterPeer() {
+        let silence = self.channel.socket.unansweredFor
+        let now = ContinuousClock.now
+        let (isWatched, isDead) = self.watch.withLock { watch in
+            watch.isArmed = self.channel.isAwaited && !self.isClosed.load(ordering: .acquiring)
+            guard watch.isArmed, let silence else {
+                watch.silentSince = nil
+                return (watch.isArmed, false)
+            }
+            // What it said last may be long ago when nothing was due: what counts is how long we have seen it owe.
+            let since = watch.silentSince.flatMap { $0.duration(to: now) <= silence ? $0 : nil } ?? now
+            watch.silentSince = since
+            return (true, since.duration(to: now) > self.deadPeerLimit / 2)
+        }
+        if isDead {
+            self.failure.withLock { $0 = $0 ?? .peerGone("its host does not answer any more") }
+            self.channel.socket.reset()
+            self.readPoint.wake()
+            self.writePoint.wake()
+        } else if isWatched {
+            self.scheduleLook()
+        }
     }
 
     package func finishSending() {
