@@ -10,7 +10,7 @@ extension OneAtATime {
     @Suite(.timeLimit(.minutes(1))) struct SilentHypervisorTests {
         /// Whoever comes while one asks in vain does not ask again, or each of a burst would wait for all before it.
         @Test func aBurstAsksOnce() async throws {
-            var template = Array("/tmp/smc-silent-XXXXXX".utf8CString)
+            var template = Array("/tmp/smc-test-XXXXXX".utf8CString)
             _ = try #require(mkdtemp(&template))
             let directory = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             let path = directory + "/hypervisor.sock"
