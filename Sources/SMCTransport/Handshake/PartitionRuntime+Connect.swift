@@ -43,7 +43,7 @@ extension PartitionRuntime {
             } catch {
                 failure = error
                 // A peer that answered will not answer better under another of its addresses.
-                guard case .cannotConnect = error else { throw error }
+                guard case .cannotConnect(_, let cause) = error, cause != .cancelled else { throw error }
             }
         }
         throw failure
