@@ -7,15 +7,18 @@ internal import Synchronization
 public final class Listener: AsyncSequence, Sendable {
     public typealias Element = Connection
 
-    private let acceptor: Acceptor
+    let acceptor: Acceptor
     private let connections: AsyncStream<Connection>
 
     init(_ runtime: PartitionRuntime, _ address: SocketAddress) throws(SystemCallError) {
         let (stream, continuation) = AsyncStream<Connection>.makeStream()
         self.connections = stream
-        self.acceptor = Acceptor(
+        let acceptor = Acceptor(
             runtime, try TCPSocket.listen(on: address, backlog: 1024), continuation)
-        try self.acceptor.start()
+        self.acceptor = acceptor
+        // A cancelled iteration ends the sequence for good: nobody would take what comes afterwards.
+        continuation.onTermination = { [weak acceptor] _ in acceptor?.stop() }
+        try acceptor.start()
     }
 
     /// The port that it listens on.
@@ -29,7 +32,8 @@ public final class Listener: AsyncSequence, Sendable {
         self.acceptor.setFailureHandler(body)
     }
 
-    /// Stops listening; the sequence ends. Connections that were accepted stay.
+    /// Stops listening; the sequence ends. Connections that were accepted stay. Cancelling a task that iterates does the
+    /// same.
     public func close() {
         self.acceptor.stop()
     }
@@ -41,17 +45,18 @@ public final class Listener: AsyncSequence, Sendable {
     /// Iterates over the connections.
     public struct AsyncIterator: AsyncIteratorProtocol {
         var base: AsyncStream<Connection>.AsyncIterator
-        let acceptor: Acceptor
+        /// Held: `for await` may be the only one who does.
+        let listener: Listener
 
         public mutating func next() async -> Connection? {
             let connection = await self.base.next()
-            if connection != nil { self.acceptor.didDeliver() }
+            if connection != nil { self.listener.acceptor.didDeliver() }
             return connection
         }
     }
 
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(base: self.connections.makeAsyncIterator(), acceptor: self.acceptor)
+        AsyncIterator(base: self.connections.makeAsyncIterator(), listener: self)
     }
 }
 
@@ -106,27 +111,33 @@ final class Acceptor: Sendable {
     }
 
     private func acceptAll() {
-        while self.state.withLock({ !$0.isStopped && $0.pending < Self.pendingMax }) {
+        while self.mayAccept() {
             do throws(SystemCallError) {
                 guard let accepted = try self.socket.accept() else { return }
                 self.state.withLock { $0.pending += 1 }
                 Task { await self.serve(accepted) }
             } catch {
                 // Out of descriptors or memory: the client waits in the kernel, and we look again in a moment.
-                self.pause()
+                self.state.withLock { self.pause(&$0) }
                 self.runtime.loop.schedule(after: .milliseconds(100)) { [weak self] in self?.resume() }
                 return
             }
         }
-        self.pause()
     }
 
-    private func pause() {
+    /// Whether there is room for one more client. If not, it waits in the kernel until another one is done; decided in
+    /// one step, or that one might be done before we pause, and nobody would go on.
+    private func mayAccept() -> Bool {
         self.state.withLock { state in
-            guard let key = state.key else { return }
-            state.isPaused = true
-            self.runtime.loop.modify(key, for: [])
+            if state.pending >= Self.pendingMax { self.pause(&state) }
+            return !state.isStopped && !state.isPaused
         }
+    }
+
+    private func pause(_ state: inout State) {
+        guard let key = state.key else { return }
+        state.isPaused = true
+        self.runtime.loop.modify(key, for: [])
     }
 
     private func resume() {

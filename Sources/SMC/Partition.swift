@@ -1,12 +1,19 @@
 internal import SMCProtocol
 internal import SMCSystem
 internal import SMCTransport
+internal import Synchronization
 
 /// This program's point of presence: what it listens and connects with.
 ///
-/// Usually a program has one. All methods may be called from any task.
+/// Usually a program has one. All methods may be called from any task. Listeners and connections go on when the program
+/// lets go of their partition, until ``leave()``.
 public final class Partition: Sendable {
     private let runtime: PartitionRuntime
+    private struct WeakAcceptor {
+        weak var acceptor: Acceptor?
+    }
+    /// Those of our listeners, which end when we leave.
+    private let acceptors = Mutex<[WeakAcceptor]>([])
 
     private init(_ runtime: PartitionRuntime) {
         self.runtime = runtime
@@ -64,7 +71,12 @@ public final class Partition: Sendable {
         var failure = SMCError(.cannotListen, "host '\(host ?? "*")' has no address")
         for address in [preferred].compactMap(\.self) + addresses {
             do throws(SystemCallError) {
-                return try Listener(self.runtime, address)
+                let listener = try Listener(self.runtime, address)
+                self.acceptors.withLock { acceptors in
+                    acceptors.removeAll { $0.acceptor == nil }
+                    acceptors.append(WeakAcceptor(acceptor: listener.acceptor))
+                }
+                return listener
             } catch {
                 failure = SMCError(
                     .cannotListen, "cannot listen on \(address): \(error); choose another port or address", cause: error
@@ -74,8 +86,10 @@ public final class Partition: Sendable {
         throw failure
     }
 
-    /// Leaves: peers are told, memory and links are given back. Close connections first; those still open fail.
+    /// Leaves: listeners end, peers are told, memory and links are given back. Close connections first; those still open
+    /// fail.
     public func leave() async {
+        for acceptor in self.acceptors.withLock({ $0.compactMap(\.acceptor) }) { acceptor.stop() }
         await self.runtime.close()
     }
 }

@@ -79,6 +79,7 @@ extension SMCError {
 
     init(_ error: ConnectError) {
         switch error {
+        case .cannotConnect(_, .cancelled), .handshake(_, .cancelled): self.init(.cancelled, "\(error)", cause: error)
         case .unknownHost: self.init(.unknownHost, "\(error)", cause: error)
         case .cannotConnect: self.init(.cannotConnect, "\(error)", cause: error)
         case .handshake: self.init(.handshakeFailed, "\(error)", cause: error)

@@ -124,6 +124,16 @@ package final class EventLoop: Sendable {
         return key.map { Key(value: $0) }
     }
 
+    /// Suspends the caller for a while, also when its task is cancelled: for those who clean up.
+    ///
+    /// - Returns: false, at once, when the loop has ended.
+    package func pause(for delay: Duration) async -> Bool {
+        await withCheckedContinuation { continuation in
+            let key = self.schedule(after: delay) { continuation.resume(returning: true) }
+            if key == nil { continuation.resume(returning: false) }
+        }
+    }
+
     /// Drops a timer that has not run.
     package func cancel(_ key: Key) {
         // Taken out of the lock: what the job holds may use this loop when it goes.

@@ -6,6 +6,9 @@ package struct SocketAddress: Hashable, Sendable {
     /// The bytes as the kernel wants them.
     package let bytes: [UInt8]
 
+    /// That of a socket which cannot tell it any more.
+    package static let unknown = SocketAddress(bytes: [])
+
     /// Takes over the bytes that a call gave; only IPv4 and IPv6 are told apart, anything else is opaque.
     package init(bytes: [UInt8]) {
         self.bytes = bytes

@@ -180,13 +180,24 @@ package final class TCPSocket: Sendable {
         return unsafe poll(&entry, 1, 0) > 0
     }
 
+    /// For how long nothing was heard from the peer although bytes of ours had to be sent again (or probes, when it had
+    /// no room); nil when there is nothing that it should have answered.
+    package var unansweredFor: Duration? {
+        var info = tcp_info()
+        var length = socklen_t(MemoryLayout<tcp_info>.size)
+        // SAFETY: the result and its length are ours; an older kernel fills less of it.
+        guard unsafe getsockopt(self.descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &length) == 0 else { return nil }
+        let isAnswerDue = info.tcpi_unacked > 0 && info.tcpi_retransmits > 0 || info.tcpi_probes > 1
+        return isAnswerDue ? .milliseconds(Int64(info.tcpi_last_ack_recv)) : nil
+    }
+
     // MARK: Options and addresses
 
     /// No delay for small writes, and a peer that vanished without a word is noticed within `limit` while nothing is on
     /// its way to it.
     ///
-    /// TCP_USER_TIMEOUT would notice it also while something is, but ends the connection of a peer that is well and reads
-    /// nothing for so long, too.
+    /// While something is, look at ``unansweredFor``: TCP itself gives up after a quarter of an hour, and
+    /// TCP_USER_TIMEOUT ends the connection of a peer that is well and reads nothing for so long, too.
     package func tune(deadPeerLimit limit: Duration) {
         let seconds = max(3, Int32(limit / .seconds(1)))
         self.setOption(Int32(IPPROTO_TCP), TCP_NODELAY, 1)

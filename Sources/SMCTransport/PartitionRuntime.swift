@@ -150,9 +150,8 @@ package final class PartitionRuntime: Sendable {
     func establish(
         _ carrier: StreamConnection.Carrier, _ record: DecisionRecord, _ channel: TCPChannel, peerHostName: String?
     ) -> StreamConnection {
-        let unknown = SocketAddress(bytes: [])
-        let local = (try? channel.socket.localAddress()) ?? unknown
-        let peer = (try? channel.socket.peerAddress()) ?? unknown
+        let local = (try? channel.socket.localAddress()) ?? .unknown
+        let peer = channel.peerAddress
         let identifier = self.nextReport.wrappingAdd(1, ordering: .relaxed).newValue
         if case .element(let transport) = carrier {
             self.watch(transport, channel, isRDMA: record.path == .rdma)
@@ -171,9 +170,10 @@ package final class PartitionRuntime: Sendable {
         let connection = StreamConnection(
             carrier: carrier, record: record, channel: channel, localAddress: local, peerAddress: peer,
             peerHostName: peerHostName, flushTimeout: self.configuration.flushTimeout
-        ) { [weak self] in
-            self?.sharedMemory.reportClosed(identifier)
-            _ = self?.established.withLock { $0.connections.removeValue(forKey: identifier) }
+        ) {
+            // Not weak: without the event loop nobody would wake who waits, and a program may keep its connections only.
+            self.sharedMemory.reportClosed(identifier)
+            _ = self.established.withLock { $0.connections.removeValue(forKey: identifier) }
         }
         let isClosed = self.established.withLock { established in
             if !established.isClosed { established.connections[identifier] = WeakConnection(connection: connection) }

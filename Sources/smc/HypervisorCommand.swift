@@ -77,7 +77,12 @@ struct HypervisorCommand: ParsableCommand {
             try HypervisorDaemon(configuration: configuration, logger: logger).run()
         } catch let error as HypervisorStartError {
             FileHandle.standardError.write(Data("smc hypervisor: \(error)\n".utf8))
-            if case .alreadyRunning = error { throw ExitCode(5) }
+            if case .alreadyRunning = error {
+                let hint =
+                    "one that a program started for itself ends when no program has used it for 30 s, or by SIGTERM"
+                FileHandle.standardError.write(Data("  \(hint); 'smc status' shows its process\n".utf8))
+                throw ExitCode(5)
+            }
             throw ExitCode(1)
         }
     }

@@ -44,7 +44,18 @@ struct PingCommand: AsyncParsableCommand {
         guard self.count > 0, self.warmup ?? 0 >= 0, self.connections > 0 else {
             throw ValidationError("--count and --connections must be at least 1, --warmup at least 0")
         }
+        guard max(self.count, self.warmup ?? 0) <= Self.roundTripsMax, self.connections <= Self.connectionsMax,
+            self.size.value <= Self.byteCountMax
+        else {
+            throw ValidationError(
+                "at most \(Self.roundTripsMax) round trips of at most 1G on \(Self.connectionsMax) connections")
+        }
     }
+
+    // Their product fits into 64 bits.
+    private static let roundTripsMax = 10_000_000_000
+    private static let connectionsMax = 65_536
+    private static let byteCountMax = 1 << 30
 
     /// The result, as `--json` prints it.
     private struct Result: Encodable {

@@ -72,6 +72,30 @@ import Testing
         }
     }
 
+    /// What connections hold when they end while the hypervisor stands still is given back when it goes on.
+    @Test func aHypervisorThatStandsStillGetsAllBack() async throws {
+        try await Scene.play { scene in
+            let hypervisor = try await scene.hypervisor()
+            let echo = try scene.smc("listen", "--echo", "127.0.0.1:0")
+            let port = try await echo.port()
+            let before = try await scene.books()
+            var clients: [Program] = []
+            for _ in 0..<3 {
+                let client = try scene.smc("connect", "--require", "shm", "127.0.0.1:\(port)", input: .pipe)
+                try client.write("hello".utf8)
+                try await scene.until("the echo is there") { client.output == "hello" }
+                clients.append(client)
+            }
+            hypervisor.send(SIGSTOP)
+            for client in clients { try client.closeInput() }
+            for client in clients { #expect(try await client.exit() == 0) }
+            // Longer than two calls to the hypervisor wait for their answers.
+            try await SceneThread.shared.sleep(milliseconds: 5000)
+            hypervisor.send(SIGCONT)
+            try await scene.until("the books are as before") { try await scene.books() == before }
+        }
+    }
+
     @Test(arguments: [true, false])
     func aPeerThatStandsStillForTwoSecondsBreaksNothing(isListenerStopped: Bool) async throws {
         try await Scene.play { scene in

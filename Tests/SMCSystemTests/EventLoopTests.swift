@@ -4,6 +4,22 @@ import Testing
 
 /// Timers, registrations and the end of the loop's thread.
 struct EventLoopTests {
+    @Test func aCancelledTaskCanPause() async throws {
+        let loop = try EventLoop(name: "test")
+        let start = ContinuousClock.now
+        let task = Task {
+            while !Task.isCancelled { await Task.yield() }
+            return await loop.pause(for: .milliseconds(20))
+        }
+        task.cancel()
+        #expect(await task.value)
+        #expect(ContinuousClock.now - start >= .milliseconds(20))
+        loop.stop()
+        let limit = ContinuousClock.now.advanced(by: .seconds(10))
+        while await loop.pause(for: .milliseconds(1)), ContinuousClock.now < limit {}
+        #expect(await loop.pause(for: .seconds(100)) == false)
+    }
+
     private static func wait(_ point: WaitPoint, _ isTrue: () -> Bool) -> Bool {
         let limit = ContinuousClock.now.advanced(by: .seconds(10))
         while true {

@@ -33,7 +33,6 @@ struct WaitPointTests {
                     : await point.wait(since: point.ticket(), until: deadline, on: loop)
                 #expect(!isInTime)
                 #expect(ContinuousClock.now >= deadline)
-                #expect(ContinuousClock.now - start < .seconds(30))
             }
         }
     }

@@ -96,7 +96,7 @@ struct LinkJoin {
         let limit = min(self.deadline, .now.advanced(by: RDMALimits.llcTimeout))
         let channel = self.channel
         do throws(TransportError) {
-            try await group.link.waitUntilActive(until: limit) { (try? channel.socket.peek(1)).flatMap(\.self) != nil }
+            try await group.link.waitUntilActive(until: limit) { channel.hasSomethingToRead }
             return
         } catch .interrupted {
         } catch {

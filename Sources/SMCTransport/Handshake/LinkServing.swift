@@ -20,7 +20,9 @@ struct LinkServing {
         }
         var copy = handshake
         defer { handshake = copy }
-        return try await self.runtime.rdma.firstContactGate(for: terms.peer).alone { () async throws(TransportError) in
+        let gate = self.runtime.rdma.firstContactGate(for: terms.peer)
+        let patience = min(self.deadline, .now.advanced(by: RDMALimits.llcTimeout))
+        let outcome = try await gate.alone(until: patience) { () async throws(TransportError) in
             // Somebody else may have made the group while we waited.
             if let group = self.runtime.rdma.serverGroup(for: terms.peer) {
                 return try await self.serve(group, isFirstContact: false, candidate, &copy)
@@ -35,6 +37,10 @@ struct LinkServing {
             }
             return try await self.serveFirst(group, candidate, &copy)
         }
+        if let outcome { return outcome }
+        copy.refuse(
+            .rdma, FallbackReason(.linkFailed, "another connection's first contact with this peer takes too long"))
+        return .next
     }
 
     private func serveFirst(
@@ -109,6 +115,8 @@ struct LinkServing {
                 self.runtime.establish(.element(transport), record, self.channel, peerHostName: answer.hostName))
         } catch {
             group.cancel(reservation)
+            // On a link that exists the client takes its Confirm for the last word, and TCP for silent.
+            guard isFirstContact else { throw .peerGone("its connection cannot be carried out: \(error)") }
             handshake.refuse(.rdma, error)
             try await self.channel.send(.decline(handshake.decline()), until: self.deadline.advanced(by: .seconds(1)))
             return .useTCP

@@ -43,7 +43,7 @@ extension PartitionRuntime {
             } catch {
                 failure = error
                 // A peer that answered will not answer better under another of its addresses.
-                guard case .cannotConnect = error else { throw error }
+                guard case .cannotConnect(_, let cause) = error, cause != .cancelled else { throw error }
             }
         }
         throw failure
@@ -78,7 +78,7 @@ extension PartitionRuntime {
     ) async throws(TransportError) -> TCPChannel {
         let channel: TCPChannel
         do throws(SystemCallError) {
-            channel = TCPChannel(try TCPSocket.startConnecting(to: address), loop: self.loop)
+            channel = TCPChannel(try TCPSocket.startConnecting(to: address), to: address, loop: self.loop)
             try channel.start()
         } catch {
             throw .system(error)
@@ -94,7 +94,7 @@ extension PartitionRuntime {
         record.refuse(.sharedMemory, reason)
         record.refuse(.rdma, reason)
         record.path = .tcp
-        return self.establish(.tcp(TCPTransport(channel)), record, channel, peerHostName: nil)
+        return self.establishTCP(record, channel)
     }
 
     private func shakeHands(
@@ -130,8 +130,15 @@ extension PartitionRuntime {
     ) -> StreamConnection {
         var record = record
         record.path = .tcp
-        return self.establish(
-            .tcp(TCPTransport(channel, latecomer: latecomer)), record, channel, peerHostName: nil)
+        return self.establishTCP(record, channel, latecomer: latecomer)
+    }
+
+    private func establishTCP(
+        _ record: DecisionRecord, _ channel: TCPChannel, latecomer: LatecomerFilter? = nil
+    ) -> StreamConnection {
+        let transport = TCPTransport(
+            channel, deadPeerLimit: self.configuration.deadPeerLimit, latecomer: latecomer)
+        return self.establish(.tcp(transport), record, channel, peerHostName: nil)
     }
 
     // MARK: Shared memory, client

@@ -62,14 +62,12 @@ extension PartitionRuntime {
     ) async throws(TransportError) -> StreamConnection {
         let first = try await channel.receiveCLC(until: deadline)
         let local: SocketAddress
-        let peer: SocketAddress
         do throws(SystemCallError) {
             local = try channel.socket.localAddress()
-            peer = try channel.socket.peerAddress()
         } catch {
             throw .system(error)
         }
-        let gathered = await self.gather(from: local, to: peer)
+        let gathered = await self.gather(from: local, to: channel.peerAddress)
         var handshake = ServerHandshake(offer: gathered.offer)
         switch handshake.received(first: first) {
         case .fail(let what): throw .protocolViolation(what)

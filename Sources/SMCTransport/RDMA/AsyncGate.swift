@@ -1,49 +1,42 @@
+package import SMCSystem
 internal import Synchronization
 
-/// Lets one task at a time through; the others wait in order.
+/// Lets one task at a time through.
 package final class AsyncGate: Sendable {
-    private struct State {
-        var isTaken = false
-        var waiting: [CheckedContinuation<Void, Never>] = []
+    private let isTaken = Atomic<Bool>(false)
+    private let opened = WaitPoint()
+    private let loop: EventLoop
+
+    /// - Parameter loop: runs the timers of deadlines.
+    package init(loop: EventLoop) {
+        self.loop = loop
     }
-    private let state = Mutex(State())
 
-    package init() {}
-
-    /// Runs `body` alone. Whoever is inside has deadlines of its own, so that this wait ends.
+    /// Runs `body` alone.
+    ///
+    /// - Returns: nil when the deadline passed, or the task was cancelled, before others let us in.
     package func alone<Success, Failure: Error>(
-        _ body: () async throws(Failure) -> Success
-    ) async throws(Failure) -> Success {
-        await self.enter()
+        until deadline: ContinuousClock.Instant, _ body: () async throws(Failure) -> Success
+    ) async throws(Failure) -> Success? {
+        guard await self.enter(until: deadline) else { return nil }
         defer { self.leave() }
         return try await body()
     }
 
     /// Nobody is inside.
-    var isIdle: Bool { self.state.withLock { !$0.isTaken } }
+    package var isIdle: Bool { !self.isTaken.load(ordering: .relaxed) }
 
-    private func enter() async {
-        await withCheckedContinuation { continuation in
-            let isMine = self.state.withLock { state in
-                if state.isTaken {
-                    state.waiting.append(continuation)
-                    return false
-                }
-                state.isTaken = true
-                return true
-            }
-            if isMine { continuation.resume() }
+    private func enter(until deadline: ContinuousClock.Instant) async -> Bool {
+        while true {
+            let ticket = self.opened.ticket()
+            if !self.isTaken.exchange(true, ordering: .acquiringAndReleasing) { return true }
+            let isInTime = await self.opened.wait(since: ticket, until: deadline, on: self.loop)
+            guard isInTime, !Task.isCancelled else { return false }
         }
     }
 
     private func leave() {
-        let next = self.state.withLock { state -> CheckedContinuation<Void, Never>? in
-            guard !state.waiting.isEmpty else {
-                state.isTaken = false
-                return nil
-            }
-            return state.waiting.removeFirst()
-        }
-        next?.resume()
+        self.isTaken.store(false, ordering: .releasing)
+        self.opened.wake()
     }
 }

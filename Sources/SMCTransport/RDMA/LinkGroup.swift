@@ -18,7 +18,7 @@ package final class LinkGroup: Sendable {
     private let ringByteCount: Int
     private let maxConnections: Int
     /// Held while buffers are announced: Confirm RKey is one flow at a time.
-    private let announcing = AsyncGate()
+    private let announcing: AsyncGate
 
     private struct State {
         var receiving: [RegisteredBuffers] = []
@@ -39,6 +39,7 @@ package final class LinkGroup: Sendable {
         self.role = role
         self.peer = peer
         self.link = link
+        self.announcing = AsyncGate(loop: link.loop)
         self.worker = worker
         self.ringByteCount = ringByteCount
         self.maxConnections = maxConnections
@@ -97,9 +98,9 @@ package final class LinkGroup: Sendable {
         announces: Bool, until deadline: ContinuousClock.Instant
     ) async throws(FallbackReason) -> RegisteredBuffers.Slot {
         if let slot = self.takeFreeSlot() { return slot }
-        return try await self.announcing.alone { () async throws(FallbackReason) in
+        let slot = try await self.announcing.alone(until: deadline) { () async throws(FallbackReason) in
             if let slot = self.takeFreeSlot() { return slot }
-            let buffers = try await self.register(self.ringByteCount)
+            let buffers = try await self.register(self.ringByteCount, count: RDMALimits.elementsPerBuffer)
             if announces {
                 guard let remote = buffers.remote else { throw FallbackReason(.noDevice, "the RDMA device went away") }
                 do throws(TransportError) {
@@ -113,19 +114,20 @@ package final class LinkGroup: Sendable {
             self.state.withLock { $0.receiving.append(buffers) }
             return slot
         }
+        guard let slot else { throw FallbackReason(.linkFailed, "announcing RMBs (Confirm RKey) took too long") }
+        return slot
     }
 
-    private func register(_ ringByteCount: Int) async throws(FallbackReason) -> RegisteredBuffers {
+    private func register(_ ringByteCount: Int, count: Int) async throws(FallbackReason) -> RegisteredBuffers {
         guard let domain = self.state.withLock({ $0.domain }) else {
             throw FallbackReason(.linkFailed, "the RDMA link is down")
         }
         return try await self.worker.run { () throws(FallbackReason) in
             do {
-                return try RegisteredBuffers(
-                    domain, ringByteCount: ringByteCount, count: RDMALimits.elementsPerBuffer)
+                return try RegisteredBuffers(domain, ringByteCount: ringByteCount, count: count)
             } catch {
-                let size = ringByteCount * RDMALimits.elementsPerBuffer
-                throw FallbackReason(.registrationFailed, "cannot register \(size) bytes for RDMA: \(error)")
+                throw FallbackReason(
+                    .registrationFailed, "cannot register \(ringByteCount * count) bytes for RDMA: \(error)")
             }
         }
     }
@@ -168,7 +170,13 @@ package final class LinkGroup: Sendable {
             }
         }
         if let slot = takeFree() { return slot }
-        let buffers = try await self.register(ringByteCount)
+        guard
+            let count = RDMALimits.imagesPerRegistration(
+                ringByteCount: ringByteCount, ownRingByteCount: self.ringByteCount)
+        else {
+            throw FallbackReason(.registrationFailed, "the peer's ring of \(ringByteCount) bytes is too large for us")
+        }
+        let buffers = try await self.register(ringByteCount, count: count)
         let slot = buffers.take()
         self.state.withLock { $0.sending[ringByteCount, default: []].append(buffers) }
         guard let slot else { preconditionFailure("new images are free") }

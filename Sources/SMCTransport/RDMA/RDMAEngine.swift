@@ -76,7 +76,7 @@ package final class RDMAEngine: Sendable {
         self.state.withLock { state in
             if let gate = state.firstContacts[peer] { return gate }
             state.firstContacts = state.firstContacts.filter { !$0.value.isIdle }
-            let gate = AsyncGate()
+            let gate = AsyncGate(loop: self.loop)
             state.firstContacts[peer] = gate
             return gate
         }
@@ -85,7 +85,8 @@ package final class RDMAEngine: Sendable {
     /// The group in which we are the client, by the link's other end that the Accept names (PROTOCOL 2.9).
     package func clientGroup(peerGID: SMCWire.GID, queuePairNumber: UInt32) -> LinkGroup? {
         self.state.withLock { state in
-            state.groups.first { group in
+            // Also one whose first contact is over at the other end, and here in a moment: the server may name it before.
+            (state.groups + state.forming).first { group in
                 group.role == .client && group.peer.gid == peerGID
                     && group.remoteQueuePairNumber == queuePairNumber && group.link.isActive
             }

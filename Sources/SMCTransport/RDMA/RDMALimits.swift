@@ -16,4 +16,14 @@ package enum RDMALimits {
     package static let resolveTimeout: Duration = .seconds(2)
     /// Elements in one RMB.
     package static let elementsPerBuffer = 8
+    /// Memory for images that one connection can make us take: a peer says how large its rings are, up to 512 MiB.
+    private static let imageByteCount = 16 << 20
+
+    /// How many images of a peer's ring are registered at once.
+    ///
+    /// - Returns: nil for rings that are so large that we write into none: larger than the bound and than our own.
+    package static func imagesPerRegistration(ringByteCount: Int, ownRingByteCount: Int) -> Int? {
+        guard ringByteCount <= max(Self.imageByteCount, ownRingByteCount) else { return nil }
+        return max(1, min(Self.elementsPerBuffer, Self.imageByteCount / ringByteCount))
+    }
 }

@@ -398,7 +398,7 @@ package final class RDMALink: Sendable {
         }
         guard isAsked else { return }
         let deadline = ContinuousClock.now.advanced(by: .seconds(1))
-        while !self.hasSentAll, ContinuousClock.now < deadline { try? await Task.sleep(for: .microseconds(200)) }
+        while !self.hasSentAll, ContinuousClock.now < deadline, await self.loop.pause(for: .milliseconds(1)) {}
         self.loop.execute { self.takeDown("we ended the link group") }
     }
 

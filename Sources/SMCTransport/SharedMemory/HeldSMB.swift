@@ -53,16 +53,22 @@ final class HeldSMB: Sendable {
 
     // The calls of the hypervisor below block, so they are made on the worker; it makes them one after the other.
 
-    /// Closes the memory and gives the right back. The mapping is detached before.
-    func giveBack() {
-        let (right, session) = self.state.withLock { state -> (Right, HypervisorSession?) in
-            state.memory = nil
-            FaultPoint.reach("closed")
-            return (state.right, state.session.take())
-        }
-        switch right {
-        case .owner(let token): try? session?.destroy(token)
-        case .peer(let token): try? session?.unbind(token)
+    /// The one that knows this SMB; nil when none does.
+    var session: HypervisorSession? {
+        self.state.withLock { $0.session }
+    }
+
+    /// Closes the memory; the mapping was detached before. No hypervisor is shown it from now on.
+    func closeMemory() {
+        self.state.withLock { $0.memory = nil }
+        FaultPoint.reach("closed")
+    }
+
+    /// Gives the right back to the hypervisor that knows the SMB, after ``closeMemory()``.
+    func giveBack(to session: HypervisorSession) throws(ControlError) {
+        switch self.state.withLock({ $0.right }) {
+        case .owner(let token): try session.destroy(token)
+        case .peer(let token): try session.unbind(token)
         }
     }
 

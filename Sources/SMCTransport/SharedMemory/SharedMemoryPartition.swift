@@ -33,8 +33,10 @@ package final class SharedMemoryPartition: Sendable {
         /// By the number of the pair that this session's hypervisor gave. SMBs keep them: the hypervisor forgets a pair
         /// with its last SMB, and the next one gets new descriptors.
         var pairs: [UInt64: WeakPair] = [:]
-        var retryNotBefore: ContinuousClock.Instant?
-        var lastReason: FallbackReason?
+        /// Nobody asks the hypervisor before then, and why.
+        var pause: (until: ContinuousClock.Instant, reason: FallbackReason)?
+
+        var refusal: FallbackReason? { self.pause.flatMap { ContinuousClock.now < $0.until ? $0.reason : nil } }
     }
 
     let locator: HypervisorLocator
@@ -81,10 +83,9 @@ package final class SharedMemoryPartition: Sendable {
     private func known() throws(FallbackReason) -> Joined? {
         let (joined, refused) = self.state.withLock { state -> (Joined?, FallbackReason?) in
             if state.hasLeft { return (nil, FallbackReason(.noHypervisor, "the partition has left its hypervisor")) }
-            if let joined = state.joined { return (joined, nil) }
-            // Not for every connection of a burst: looking for a hypervisor takes time.
-            if let notBefore = state.retryNotBefore, ContinuousClock.now < notBefore { return (nil, state.lastReason) }
-            return (nil, nil)
+            // Not for every connection of a burst: looking for a hypervisor, or waiting for one, takes time.
+            if let refusal = state.refusal { return (nil, refusal) }
+            return (state.joined, nil)
         }
         if let refused { throw refused }
         return joined
@@ -97,13 +98,15 @@ package final class SharedMemoryPartition: Sendable {
             do throws(ControlError) {
                 return try self.join(by: self.locator)
             } catch {
-                let reason = FallbackReason(control: error)
-                self.state.withLock { state in
-                    state.retryNotBefore = .now.advanced(by: .seconds(1))
-                    state.lastReason = reason
-                }
-                throw reason
+                self.pause(error)
+                throw FallbackReason(control: error)
             }
+        }
+    }
+
+    private func pause(_ error: ControlError) {
+        self.state.withLock {
+            $0.pause = (until: .now.advanced(by: .seconds(1)), reason: FallbackReason(control: error))
         }
     }
 
@@ -125,7 +128,7 @@ package final class SharedMemoryPartition: Sendable {
         let joined = Joined(session: session, membership: membership, watch: watch)
         self.state.withLock { state in
             state.joined = joined
-            state.retryNotBefore = nil
+            state.pause = nil
             // Another hypervisor counts its pairs anew; SMBs of the last one keep their signals.
             state.pairs.removeAll()
         }
@@ -152,17 +155,46 @@ package final class SharedMemoryPartition: Sendable {
         let joined = try await self.join()
         let latest = ContinuousClock.now.advanced(by: HypervisorSession.defaultTimeout)
         return try await self.worker.run { () throws(FallbackReason) in
+            if let refusal = self.state.withLock({ $0.refusal }) { throw refusal }
             do throws(ControlError) {
                 guard ContinuousClock.now < latest else { throw .timedOut }
                 return try body(joined)
             } catch {
-                // Such a session is of no use any more, although its socket may still be open.
-                switch error {
-                case .unavailable, .protocolViolation: self.lost(joined.session)
-                case .refused, .timedOut, .system: break
-                }
+                self.failed(joined.session, error)
                 throw FallbackReason(control: error)
             }
+        }
+    }
+
+    /// A hypervisor that is silent is left alone for a while; a session that is of no use any more, although its socket
+    /// may still be open, gives way to the next one.
+    private func failed(_ session: HypervisorSession, _ error: ControlError) {
+        switch error {
+        case .timedOut: self.pause(error)
+        case .unavailable, .protocolViolation: self.lost(session)
+        case .refused, .system: break
+        }
+    }
+
+    /// Tells the hypervisor what it must learn, if not now then when it answers again: what is not given back would be
+    /// missing for as long as we live.
+    ///
+    /// - Parameter session: the one to be told, at the moment of telling; nil when there is nobody to tell.
+    private func tell(
+        _ session: @escaping @Sendable () -> HypervisorSession?,
+        _ body: @escaping @Sendable (HypervisorSession) throws(ControlError) -> Void
+    ) {
+        self.worker.enqueue { [weak self] in
+            guard let self, let current = session() else { return }
+            if self.state.withLock({ $0.refusal }) == nil {
+                do throws(ControlError) {
+                    return try body(current)
+                } catch {
+                    self.failed(current, error)
+                    guard case .timedOut = error else { return }
+                }
+            }
+            self.loop.schedule(after: .seconds(1)) { [weak self] in self?.tell(session, body) }
         }
     }
 
@@ -264,7 +296,11 @@ package final class SharedMemoryPartition: Sendable {
                     signals: signals, bit: bit)
             } catch {
                 // Whatever failed, the SMB goes back.
-                try? joined.session.destroy(owner)
+                self.tell {
+                    joined.session
+                } _: { (session) throws(ControlError) in
+                    try session.destroy(owner)
+                }
                 throw error
             }
         }
@@ -308,7 +344,11 @@ package final class SharedMemoryPartition: Sendable {
                         signals: signals, bit: bit)
                 }
             } catch {
-                try? joined.session.unbind(buffer)
+                self.tell {
+                    joined.session
+                } _: { (session) throws(ControlError) in
+                    try session.unbind(buffer)
+                }
                 throw error
             }
         }
@@ -324,14 +364,23 @@ package final class SharedMemoryPartition: Sendable {
     package func release(_ offered: Offered) {
         offered.signals.stopListening(bit: offered.bit, of: offered.owner)
         self.letGo(offered.smb)
-        // With the whole value: its pair must live until the hypervisor knows that the SMB does not.
-        self.worker.enqueue { withExtendedLifetime(offered) { offered.smb.giveBack() } }
+        self.giveBack(offered.smb, offered.signals)
     }
 
     /// Lets a peer's SMB go.
     package func release(_ accepted: Accepted) {
         self.letGo(accepted.smb)
-        self.worker.enqueue { withExtendedLifetime(accepted) { accepted.smb.giveBack() } }
+        self.giveBack(accepted.smb, accepted.signals)
+    }
+
+    /// - Parameter signals: of its pair, which must live until the hypervisor knows that the SMB does not.
+    private func giveBack(_ smb: HeldSMB, _ signals: PairSignals) {
+        self.worker.enqueue { smb.closeMemory() }
+        self.tell {
+            smb.session
+        } _: { (session) throws(ControlError) in
+            try withExtendedLifetime(signals) { () throws(ControlError) in try smb.giveBack(to: session) }
+        }
     }
 
     // MARK: Signals
@@ -361,12 +410,22 @@ package final class SharedMemoryPartition: Sendable {
     package func report(_ report: ConnectionReport) {
         self.state.withLock { $0.reports[report.identifier] = report }
         // To the session that it is then: one that is joining now may not have seen it.
-        self.worker.enqueue { try? self.state.withLock { $0.joined }?.session.report(report) }
+        self.tell { [weak self] in
+            self?.state.withLock { $0.joined }?.session
+        } _: {
+            (session) throws(ControlError) in
+            try session.report(report)
+        }
     }
 
     package func reportClosed(_ identifier: UInt64) {
         self.state.withLock { state in _ = state.reports.removeValue(forKey: identifier) }
-        self.worker.enqueue { try? self.state.withLock { $0.joined }?.session.reportClosed(identifier) }
+        self.tell { [weak self] in
+            self?.state.withLock { $0.joined }?.session
+        } _: {
+            (session) throws(ControlError) in
+            try session.reportClosed(identifier)
+        }
     }
 
     /// Joins both SMBs of a connection that was proven to be common.

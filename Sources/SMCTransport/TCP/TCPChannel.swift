@@ -5,6 +5,8 @@ internal import Synchronization
 package final class TCPChannel: Sendable {
     package let socket: TCPSocket
     package let loop: EventLoop
+    /// Known from the start: a socket whose peer has reset it does not tell any more.
+    package let peerAddress: SocketAddress
     package let readPoint = WaitPoint()
     package let writePoint = WaitPoint()
 
@@ -19,8 +21,10 @@ package final class TCPChannel: Sendable {
     }
     private let state = Mutex(State())
 
-    package init(_ socket: TCPSocket, loop: EventLoop) {
+    /// - Parameter peerAddress: nil asks the socket, which is connected.
+    package init(_ socket: TCPSocket, to peerAddress: SocketAddress? = nil, loop: EventLoop) {
         self.socket = socket
+        self.peerAddress = peerAddress ?? (try? socket.peerAddress()) ?? .unknown
         self.loop = loop
     }
 
@@ -60,6 +64,9 @@ package final class TCPChannel: Sendable {
             return ticket
         }
     }
+
+    /// Somebody waits for the socket.
+    package var isAwaited: Bool { self.state.withLock { $0.wantsToRead || $0.wantsToWrite } }
 
     /// From now on the socket carries no bytes: `body` is called once, on the loop's thread, when the peer's end comes
     /// or when bytes come all the same.
@@ -173,6 +180,15 @@ package final class TCPChannel: Sendable {
             } else if await !self.waitUntilReadable(until: deadline) {
                 throw .timedOut
             }
+        }
+    }
+
+    /// Bytes, the end or an error wait.
+    package var hasSomethingToRead: Bool {
+        do throws(SystemCallError) {
+            return try self.socket.peek(1) != nil
+        } catch {
+            return true
         }
     }
 

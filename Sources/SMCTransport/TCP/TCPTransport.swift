@@ -6,13 +6,25 @@ package final class TCPTransport: Transport {
     private let channel: TCPChannel
     private let isSendingOver = Atomic<Bool>(false)
     private let isClosed = Atomic<Bool>(false)
-    /// Linux tells of a reset only once, to whichever direction asks first.
-    private let hasBeenReset = Atomic<Bool>(false)
+    /// How the connection broke. Linux tells it once, to whichever direction asks first, and the other one that all is
+    /// over, as if the peer had ended in order.
+    private let failure = Mutex<TransportError?>(nil)
     private let latecomer: LatecomerFilter?
+    private let deadPeerLimit: Duration
 
-    /// - Parameter latecomer: given when the peer has said nothing yet and might still propose SMC.
-    package init(_ channel: TCPChannel, latecomer: LatecomerFilter? = nil) {
+    private struct Watch {
+        var isArmed = false
+        /// Since when we have seen that the peer does not answer.
+        var silentSince: ContinuousClock.Instant?
+    }
+    private let watch = Mutex(Watch())
+
+    /// - Parameters:
+    ///   - deadPeerLimit: a peer whose host vanished is noticed within about this time by whoever waits.
+    ///   - latecomer: given when the peer has said nothing yet and might still propose SMC.
+    package init(_ channel: TCPChannel, deadPeerLimit: Duration, latecomer: LatecomerFilter? = nil) {
         self.channel = channel
+        self.deadPeerLimit = deadPeerLimit
         self.latecomer = latecomer
     }
 
@@ -51,16 +63,61 @@ package final class TCPTransport: Transport {
             throw self.translate(error)
         }
         guard !self.isClosed.load(ordering: .acquiring) else { throw .closedHere }
-        guard !self.hasBeenReset.load(ordering: .acquiring) else { throw Self.reset }
+        if let failure = self.failure.withLock({ $0 }) { throw failure }
         return .end
     }
 
     package func prepareToSend() throws(TransportError) -> WaitPoint.Ticket? {
-        self.channel.prepareToWrite()
+        defer { self.watchPeer() }
+        return self.channel.prepareToWrite()
     }
 
     package func prepareToReceive() throws(TransportError) -> WaitPoint.Ticket? {
-        self.channel.prepareToRead()
+        if let patience = self.latecomer?.patienceLeft {
+            let point = self.readPoint
+            _ = self.channel.loop.schedule(after: patience) { point.wake() }
+        }
+        defer { self.watchPeer() }
+        return self.channel.prepareToRead()
+    }
+
+    // MARK: Is the peer there? Keepalive tells only while nothing is on its way to it.
+
+    /// Sees to it that somebody looks after the peer as long as anybody waits.
+    private func watchPeer() {
+        let isNew = self.watch.withLock { watch in
+            defer { watch.isArmed = true }
+            return !watch.isArmed
+        }
+        if isNew { self.scheduleLook() }
+    }
+
+    private func scheduleLook() {
+        self.channel.loop.schedule(after: self.deadPeerLimit / 8) { [weak self] in self?.lookAfterPeer() }
+    }
+
+    private func lookAfterPeer() {
+        let silence = self.channel.socket.unansweredFor
+        let now = ContinuousClock.now
+        let (isWatched, isDead) = self.watch.withLock { watch in
+            watch.isArmed = self.channel.isAwaited && !self.isClosed.load(ordering: .acquiring)
+            guard watch.isArmed, let silence else {
+                watch.silentSince = nil
+                return (watch.isArmed, false)
+            }
+            // What it said last may be long ago when nothing was due: what counts is how long we have seen it owe.
+            let since = watch.silentSince.flatMap { $0.duration(to: now) <= silence ? $0 : nil } ?? now
+            watch.silentSince = since
+            return (true, since.duration(to: now) > self.deadPeerLimit / 2)
+        }
+        if isDead {
+            self.failure.withLock { $0 = $0 ?? .peerGone("its host does not answer any more") }
+            self.channel.socket.reset()
+            self.readPoint.wake()
+            self.writePoint.wake()
+        } else if isWatched {
+            self.scheduleLook()
+        }
     }
 
     package func finishSending() {
@@ -90,18 +147,21 @@ package final class TCPTransport: Transport {
         self.channel.stopWatching()
     }
 
-    private static let reset = TransportError.peerGone("it reset the TCP connection")
-
     private func translate(_ error: SystemCallError) -> TransportError {
         // Another task closed while this one was on its way into the kernel.
         if self.isClosed.load(ordering: .acquiring) { return .closedHere }
+        let failure: TransportError
         switch error.errno {
-        case Errno.brokenPipe: return self.isSendingOver.load(ordering: .relaxed) ? .closedHere : .closedByPeer
-        case Errno.connectionReset:
-            self.hasBeenReset.store(true, ordering: .releasing)
-            return Self.reset
-        case Errno.timedOut: return .peerGone("its host does not answer any more (TCP timed out)")
-        default: return .system(error)
+        case Errno.brokenPipe:
+            if self.isSendingOver.load(ordering: .relaxed) { return .closedHere }
+            return self.failure.withLock { $0 } ?? .closedByPeer
+        case Errno.connectionReset: failure = .peerGone("it reset the TCP connection")
+        case Errno.timedOut: failure = .peerGone("its host does not answer any more (TCP timed out)")
+        default: failure = .system(error)
+        }
+        return self.failure.withLock { first in
+            first = first ?? failure
+            return first ?? failure
         }
     }
 }

@@ -128,6 +128,18 @@ extension OneAtATime {
             }
         }
 
+        /// What may be the beginning of a Proposal and is not: the program gets it all the same, if a little later.
+        @Test(arguments: [1, 4, 8, 20]) func aBeginningOfAProposalIsData(count: Int) async throws {
+            try await Self.withServer { site in
+                let connected = try await Self.connect(site, saying: [])
+                let start = Array(Self.proposal().encoded().prefix(count))
+                _ = try connected.raw.write(start, from: 0)
+                #expect(try await connected.server.receive(exactly: count) == start)
+                _ = try connected.raw.write([3], from: 0)
+                #expect(try await connected.server.receive(exactly: 1) == [3])
+            }
+        }
+
         @Test func aClientOfAnotherCECIsDeclined() async throws {
             try await Self.withServer { site in
                 async let connected = Self.connect(site, saying: Self.proposal().encoded())
