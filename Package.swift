@@ -134,7 +134,8 @@ let package = Package(
             ],
             swiftSettings: testing),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["smc", "hostile-peer", "hypervisor-load", "SMCControl", "SMCSystem", "SMCWire"],
+            name: "IntegrationTests",
+            dependencies: ["smc", "hostile-peer", "hypervisor-load", "SMCControl", "SMCSystem", "SMCWire"],
             swiftSettings: testing),
         .testTarget(name: "TidyTests", swiftSettings: testing),
     ],
