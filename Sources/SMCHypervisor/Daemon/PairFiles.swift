@@ -31,7 +31,8 @@ final class PairFiles {
     /// as this object. The sockets are one and the same, except for a partition that is paired with itself.
     func descriptors(incoming: Direction, outgoing: Direction) -> [Int32] {
         [
-            self.array(incoming), self.array(outgoing), self.socket(receiving: incoming), self.socket(sending: outgoing),
+            self.array(incoming), self.array(outgoing), self.socket(receiving: incoming),
+            self.socket(sending: outgoing),
         ]
     }
 

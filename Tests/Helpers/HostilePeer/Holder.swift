@@ -6,7 +6,8 @@ enum Holder {
     static func run(socketPath: String) throws {
         let listener = try UnixSocket.listen(path: socketPath)
         say("holds")
-        guard try Readiness.wait(listener.descriptor.rawValue, timeout: .seconds(60)), let socket = try listener.accept()
+        let isThere = try Readiness.wait(listener.descriptor.rawValue, timeout: .seconds(60))
+        guard isThere, let socket = try listener.accept()
         else { throw Trouble(description: "nobody came") }
         guard try Readiness.wait(socket.descriptor.rawValue, timeout: .seconds(60)),
             let message = try socket.receive(maximumByteCount: 16)

@@ -43,7 +43,8 @@ import Testing
             (0..<20).map { _ in
                 ContinuousClock().measure {
                     for number in 0..<1000 {
-                        let request = ControlRequest.queryCommonCEC(self.addresses[(number * 10) % self.addresses.count])
+                        let address = self.addresses[(number * 10) % self.addresses.count]
+                        let request = ControlRequest.queryCommonCEC(address)
                         let outcome = self.model.perform(.request(request), by: self.callers[0])
                         precondition(outcome.response == .commonCEC(.common(on: VLANID("v0")!)))
                     }
