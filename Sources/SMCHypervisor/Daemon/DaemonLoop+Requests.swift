@@ -28,7 +28,7 @@ extension DaemonLoop {
             _ = self.answer(.refused(.notAuthorized, text), requestID: header.requestID, [], session)
             return self.end(key, "not allowed")
         }
-        session.handshakeDeadline = nil
+        self.greet(session)
         self.perform(request, requestID: header.requestID, session)
     }
 

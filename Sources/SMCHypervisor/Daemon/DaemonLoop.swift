@@ -34,6 +34,8 @@ final class DaemonLoop {
     /// Made before a partition binds, so that binding cannot fail half-way.
     var sparePair: PairFiles?
     var sessions: [UInt64: DaemonSession] = [:]
+    /// Sessions that have said nothing yet: counted, because this is asked before every wait.
+    private var strangerCount = 0
     private var nextKey = Key.firstSession
     /// No connection is taken while descriptors are short.
     private var isListening = true
@@ -89,8 +91,8 @@ final class DaemonLoop {
     private var waitMilliseconds: Int32 {
         if self.blocks.hasPending { return 0 }
         let isIdle = self.configuration.idleTimeout != nil && self.hypervisor.joinedCount == 0
-        let hasStrangers = self.sessions.values.contains { $0.handshakeDeadline != nil }
-        return self.blocks.hasLent || isIdle || hasStrangers || !self.isListening ? Limits.tickMilliseconds : -1
+        return self.blocks.hasLent || isIdle || self.strangerCount > 0 || !self.isListening
+            ? Limits.tickMilliseconds : -1
     }
 
     private func tick() {
@@ -149,15 +151,24 @@ final class DaemonLoop {
             socket: socket, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
             handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
         self.sessions[key] = session
+        self.strangerCount += 1
         let identity = CallerIdentity(
             processID: credentials.processID, userID: credentials.userID, groupIDs: [credentials.groupID],
             roles: isOwn ? .all : .none)
         _ = self.hypervisor.perform(.open(identity), by: session.caller)
     }
 
+    /// A session has said something.
+    func greet(_ session: DaemonSession) {
+        guard session.handshakeDeadline != nil else { return }
+        session.handshakeDeadline = nil
+        self.strangerCount -= 1
+    }
+
     /// Ends a session and takes back what it had.
     func end(_ key: UInt64, _ reason: String) {
         guard let session = self.sessions.removeValue(forKey: key) else { return }
+        self.greet(session)  // It is none to wait for any more.
         // Closing the socket takes it out of the poller as well: there is no other descriptor for it.
         let outcome = self.hypervisor.perform(.close, by: session.caller)
         _ = self.carryOut(outcome.effects)
