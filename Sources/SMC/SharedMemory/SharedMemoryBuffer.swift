@@ -15,7 +15,7 @@ public final class SharedMemoryBuffer: Sendable {
     }
 
     /// The most bytes of one move.
-    public static let moveByteCountMax = 61_440
+    public static let moveByteCountMax = ControlLimits.moveByteCount
 
     private let session: SharedMemorySession
     private let right: Right

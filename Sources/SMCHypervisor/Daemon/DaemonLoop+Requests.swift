@@ -31,7 +31,7 @@ extension DaemonLoop {
             _ = self.answer(.refused(.notAuthorized, text), requestID: header.requestID, [], session)
             return self.end(key, "not allowed")
         }
-        session.handshakeDeadline = nil
+        self.greet(session)
         self.perform(request, descriptors, requestID: header.requestID, session)
     }
 

@@ -46,6 +46,8 @@ final class DaemonLoop {
     var sessions: [UInt64: DaemonSession] = [:]
     /// How many each user has.
     private var sessionCounts: [UInt32: Int] = [:]
+    /// Sessions that have said nothing yet: counted, because this is asked before every wait.
+    private var strangerCount = 0
     private var nextKey = Key.firstSession
     /// No connection is taken while descriptors are short.
     private var isListening = true
@@ -104,8 +106,7 @@ final class DaemonLoop {
     private var waitMilliseconds: Int32 {
         if self.blocks.hasPending { return 0 }
         let isIdle = self.configuration.idleTimeout != nil && self.hypervisor.joinedCount == 0
-        let hasStrangers = self.sessions.values.contains { $0.handshakeDeadline != nil }
-        return self.blocks.hasLent || isIdle || hasStrangers || !self.isListening
+        return self.blocks.hasLent || isIdle || self.strangerCount > 0 || !self.isListening
             ? Limits.tickMilliseconds : Limits.placeMilliseconds
     }
 
@@ -241,10 +242,18 @@ final class DaemonLoop {
             handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
         self.sessions[key] = session
         self.sessionCounts[credentials.userID, default: 0] += 1
+        self.strangerCount += 1
         let identity = CallerIdentity(
             processID: credentials.processID, userID: credentials.userID, groupIDs: [credentials.groupID],
             roles: isOwn ? .all : .none)
         _ = self.hypervisor.perform(.open(identity), by: session.caller)
+    }
+
+    /// A session has said something.
+    func greet(_ session: DaemonSession) {
+        guard session.handshakeDeadline != nil else { return }
+        session.handshakeDeadline = nil
+        self.strangerCount -= 1
     }
 
     /// Ends a session and takes back what it had.
@@ -252,6 +261,7 @@ final class DaemonLoop {
         guard let session = self.sessions.removeValue(forKey: key) else { return }
         let count = self.sessionCounts[session.credentials.userID, default: 1] - 1
         self.sessionCounts[session.credentials.userID] = count == 0 ? nil : count
+        self.greet(session)  // It is none to wait for any more.
         // It fails only for a descriptor that is not there, which then has nothing to tell.
         try? self.poller.remove(session.link.socket.descriptor.rawValue)
         self.strangers.end(session.link)

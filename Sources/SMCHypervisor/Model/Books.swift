@@ -22,7 +22,7 @@ struct Session {
 
 /// Ended tokens of one session. Whoever lets too many pile up is refused like a stranger.
 struct EndedBuffers {
-    private static let maximum = 4096
+    private static let maximum = 512
     private var tokens: Set<BufferToken> = []
 
     mutating func insert(_ token: BufferToken) {

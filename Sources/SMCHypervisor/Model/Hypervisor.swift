@@ -74,6 +74,8 @@ package struct Hypervisor {
     /// What it is about, for the audit log, and what followed from it.
     var object = AuditRecord.Object()
     var consequences: [AuditRecord] = []
+    /// It gave and took nothing, so there is nothing to tell the audit log.
+    var isIdle = false
 
     /// - Parameter random: must be unpredictable wherever partitions do not trust each other.
     /// - Precondition: names in the configuration are there once, and what is named is there.
@@ -111,12 +113,13 @@ package struct Hypervisor {
         self.effects.removeAll()
         self.consequences.removeAll()
         self.object = AuditRecord.Object()
+        self.isIdle = false
         // Before: after `close` nobody knows who it was.
         var record = self.record(of: instruction, by: caller)
         let refused: Refused
         do throws(Refused) {
             let response = try self.response(to: instruction, by: caller)
-            guard var record, record.action.isKept else {
+            guard var record, record.action.isKept, !self.isIdle else {
                 return Outcome(response: response, effects: self.effects, records: [])
             }
             record.object = self.object

@@ -106,6 +106,10 @@ import Testing
         #expect(mine.byte() == 0)
     }
 
+    @Test func aWholeArrayFitsIntoAnAnswer() {
+        #expect(ControlLimits.statusWords == StatusBitArrayLayout.wordCount)
+    }
+
     @Test func statusBitsAreTakenByToken() throws {
         let daemon = try TestDaemon()
         let one = try TestPartition(daemon, "one")

@@ -18,6 +18,7 @@ import Testing
         var counts: [AuditRecord.Action: Int] = [:]
         var refusedCount = 0
         for _ in 0..<Self.stepsPerSeed / Self.stepsPerRun {
+            await Task.yield()  // Other tests want the thread as well.
             let modelSeed = random.next()
             let steps = (0..<Self.stepsPerRun).map { _ in ModelStep.random(using: &random) }
             var run = ModelRun(seed: modelSeed)
