@@ -52,6 +52,7 @@ extension DaemonLoop {
             outcome = self.hypervisor.perform(.request(request), by: session.caller)
         }
         self.log(request, outcome.response, session)
+        if self.postpone(outcome, requestID: requestID, session) { return }
         guard let attachments = self.carryOut(outcome.effects) else {
             return self.end(key, "no descriptors left to answer it")
         }
@@ -74,7 +75,7 @@ extension DaemonLoop {
 
     /// - Returns: false when the session cannot be answered. Its socket is empty whenever it keeps to one request at a
     ///   time, so then it does not.
-    private func answer(
+    func answer(
         _ response: ControlResponse, requestID: UInt32, _ descriptors: [Int32], _ session: DaemonSession
     ) -> Bool {
         do throws(SystemCallError) {
@@ -136,6 +137,8 @@ extension DaemonLoop {
             case .markGone(let id): self.pairs[id]?.markGone()
             case .dropPair(let id): self.pairs[id] = nil
             case .reclaim(let block): self.blocks.reclaim(block)
+            case .makeBlocks: break  // Answered later: see ``postpone(_:requestID:_:)``.
+            case .dropBlocks(let blocks): self.blocks.remove(blocks)
             }
         }
         return attachments

@@ -11,7 +11,10 @@ extension Hypervisor {
             throw Refused(
                 .notOwnAddress, "The address \(address) is not this session's own; use one that join returned.")
         }
-        let block = try self.pool.take(ringByteCount: ringByteCount, for: vlan, limit: self.limit(vlan))
+        let block = try self.pool.take(
+            BlockRequest(
+                ringByteCount: ringByteCount, holder: BlockHolder(vlan: vlan, partition: caller), pools: nil,
+                limits: self.limits(caller, vlan)))
         let id = SMBID(rawValue: self.newNumber())
         let token: OwnerToken = self.newToken()
         self.smbs[id] = SharedMemoryBuffer(

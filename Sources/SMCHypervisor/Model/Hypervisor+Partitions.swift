@@ -32,7 +32,7 @@ extension Hypervisor {
         return .joined(
             Membership(
                 cec: self.cec, addresses: session.addresses, hypervisorProcessID: self.configuration.processID,
-                largestRingByteCount: self.pool.largestRingByteCount))
+                largestRingByteCount: self.pool.largestRingByteCount()))
     }
 
     /// The common-CEC query (A45).
@@ -104,7 +104,7 @@ extension Hypervisor {
         for vlan in self.configuration.vlans {
             status.vlans.append(
                 VLANStatus(
-                    vlan: vlan.id, usedByteCount: self.pool.usedByteCount(vlan.id),
+                    vlan: vlan.id, usedByteCount: self.pool.usedByteCount(.vlan(vlan.id)),
                     limitByteCount: self.limit(vlan.id),
                     partitionCount: self.addresses.values.count { $0.vlan == vlan.id }))
         }
@@ -120,6 +120,6 @@ extension Hypervisor {
     /// Bytes of the pool that a VLAN may use (A62).
     func limit(_ vlan: VLANID) -> Int {
         let limit = self.configuration.vlans.first { $0.id == vlan }?.limitByteCount
-        return min(limit ?? .max, self.configuration.pool.byteCount)
+        return min(limit ?? .max, self.pool.byteCount())
     }
 }

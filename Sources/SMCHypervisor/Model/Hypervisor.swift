@@ -20,16 +20,17 @@ package struct Hypervisor {
 
         /// The first is the one of partitions that ask for none.
         package var vlans: [VLAN]
-        package var pool: PoolGeometry
+        /// At least one; VLANs without a pool of their own take from all, in this order.
+        package var pools: [PoolLayout]
         package var processID: Int32 = 0
         package var partitionsMaximum = 1024
         /// Bits of one status bit array.
         package var bitsPerDirection: Int
         package var reportsPerPartitionMaximum = 4096
 
-        package init(vlans: [VLAN], pool: PoolGeometry, bitsPerDirection: Int) {
+        package init(vlans: [VLAN], pools: [PoolLayout], bitsPerDirection: Int) {
             self.vlans = vlans
-            self.pool = pool
+            self.pools = pools
             self.bitsPerDirection = bitsPerDirection
         }
     }
@@ -70,7 +71,7 @@ package struct Hypervisor {
     package init(_ configuration: Configuration, random: some RandomNumberGenerator) {
         var random = random
         self.configuration = configuration
-        self.pool = PoolBooks(configuration.pool)
+        self.pool = PoolBooks(configuration.pools)
         self.cec = CECID(high: random.next(), low: random.next())
         self.random = random
     }

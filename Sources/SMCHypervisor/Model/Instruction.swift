@@ -45,6 +45,10 @@ package enum Effect: Hashable, Sendable {
     /// Nobody has a right to this block any more: wait until nobody has it in fact, zero it, then call
     /// ``Hypervisor/reclaimed(_:)``.
     case reclaim(BlockID)
+    /// Make this memory, piece by piece; then call ``Hypervisor/grown(_:)`` and answer, or refuse when it cannot be had.
+    case makeBlocks(PoolGrowth)
+    /// These blocks are in the books no more, and nobody has them: their memory goes back to the system.
+    case dropBlocks([BlockID])
 }
 
 /// What came of an instruction. A refusal has no effects and leaves the books as they were.

@@ -67,6 +67,12 @@ struct ControlReader {
         return vlan
     }
 
+    mutating func pool() throws(ControlWireError) -> PoolID {
+        let name = try self.text("pool name", limit: PoolID.maximumByteCount)
+        guard let pool = PoolID(name) else { throw .invalidField("pool name") }
+        return pool
+    }
+
     mutating func optional<Value>(
         _ field: String, _ read: (inout Self) throws(ControlWireError) -> Value
     ) throws(ControlWireError) -> Value? {

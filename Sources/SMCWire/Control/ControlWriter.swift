@@ -38,6 +38,10 @@ struct ControlWriter {
         self.text(vlan.name, limit: VLANID.maximumByteCount)
     }
 
+    mutating func pool(_ pool: PoolID) {
+        self.text(pool.name, limit: PoolID.maximumByteCount)
+    }
+
     mutating func optional<Value>(_ value: Value?, _ write: (inout Self, Value) -> Void) {
         self.flag(value != nil)
         if let value { write(&self, value) }

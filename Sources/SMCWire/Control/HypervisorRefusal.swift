@@ -18,6 +18,8 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case tooManyBindings = 16
     case tooManyReports = 17
     case outOfResources = 18
+    case unknownPool = 40
+    case sizeTooSmall = 41
 
     /// What was wrong and what to do about it. The answer of a hypervisor has a sentence with numbers beside it.
     package var sentence: String {
@@ -41,7 +43,7 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
             "The peer is on this machine, but on none of this partition's VLANs; let both join the same one."
         case .sizeTooLarge: "The pool has no blocks that large; ask for less, at most what join returned."
         case .poolExhausted:
-            "No free block of the pool is large enough; close connections, or start the hypervisor with a larger --pool."
+            "No free block of the pool is large enough; close connections, or grow the pool."
         case .badToken:
             "The token is forged, stale or was given to another session; it cannot be used, get a new one."
         case .alreadyBound:
@@ -50,6 +52,8 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .tooManyBindings:
             "The two partitions share as many SMBs as a status bit array has bits; unbind some."
         case .tooManyReports: "The session has reported as many connections as the hypervisor keeps; close some."
+        case .unknownPool: "The hypervisor has no pool of that name; see `smc status`."
+        case .sizeTooSmall: "So few bytes hold no block; see `smc status` for the sizes of blocks."
         case .outOfResources:
             "The hypervisor got no descriptors or memory from the system; raise its limits or end some partitions."
         }

@@ -34,16 +34,50 @@ package struct VLANID: Hashable, Sendable {
 
     /// - Returns: nil when `name` is not a name.
     package init?(_ name: String) {
-        let allowed = name.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
-                true
-            default: false
-            }
-        }
-        guard allowed, (1...Self.maximumByteCount).contains(name.utf8.count) else { return nil }
+        guard isName(name, maximumByteCount: Self.maximumByteCount) else { return nil }
         self.name = name
+    }
+}
+
+private func isName(_ name: String, maximumByteCount: Int) -> Bool {
+    let allowed = name.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+    return allowed && (1...maximumByteCount).contains(name.utf8.count)
+}
+
+/// The name of one of a hypervisor's pools of shared memory (seed A10, A35).
+package struct PoolID: Hashable, Sendable {
+    package static let maximumByteCount = VLANID.maximumByteCount
+    /// The pool of a hypervisor that was told of no other.
+    package static let `default` = PoolID(checked: "default")
+
+    /// As a VLAN's name.
+    package let name: String
+
+    private init(checked name: String) {
+        self.name = name
+    }
+
+    /// - Returns: nil when `name` is not a name.
+    package init?(_ name: String) {
+        guard isName(name, maximumByteCount: Self.maximumByteCount) else { return nil }
+        self.name = name
+    }
+}
+
+extension PoolID: CustomStringConvertible, Comparable {
+    package var description: String {
+        self.name
+    }
+
+    package static func < (left: PoolID, right: PoolID) -> Bool {
+        left.name < right.name
     }
 }
 

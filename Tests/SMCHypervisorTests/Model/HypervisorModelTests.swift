@@ -61,7 +61,8 @@ struct ModelWorld {
         let geometry = PoolGeometry(
             controlByteCount: 16,
             classes: [.init(ringByteCount: 100, blockCount: 6), .init(ringByteCount: 1000, blockCount: 5)])
-        var configuration = Hypervisor.Configuration(vlans: vlans, pool: geometry, bitsPerDirection: 3)
+        var configuration = Hypervisor.Configuration(
+            vlans: vlans, pools: [PoolLayout(geometry: geometry)], bitsPerDirection: 3)
         configuration.partitionsMaximum = 6
         self.model = Hypervisor(configuration, random: SeededGenerator(seed: seed &+ 1000))
     }
@@ -106,7 +107,7 @@ struct ModelWorld {
                 self.expect(self.pairs.contains(id), "unknown pair used")
             case .reclaim(let block):
                 self.expect(self.reclaiming.insert(block).inserted, "block given back twice")
-            case .sendBlock: break
+            case .sendBlock, .makeBlocks, .dropBlocks: break
             }
         }
     }

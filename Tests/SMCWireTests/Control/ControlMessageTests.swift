@@ -21,7 +21,11 @@ import Testing
     static var books: HypervisorStatus {
         HypervisorStatus(
             processID: 1, cec: CECID(high: 2, low: 3),
-            pools: [PoolStatus(ringByteCount: 16384, blockCount: 9, freeCount: 5, reclaimingCount: 1)],
+            pools: PoolStatus.Pages.allCases.map {
+                PoolStatus(
+                    pool: PoolID("big-1")!, pages: $0, ringByteCount: 16384, fileByteCount: 20480, blockCount: 9,
+                    freeCount: 5, reclaimingCount: 1)
+            },
             vlans: [VLANStatus(vlan: vlan, usedByteCount: 1, limitByteCount: 2, partitionCount: 3)],
             partitions: [
                 PartitionStatus(
@@ -145,6 +149,7 @@ import Testing
         var books = Self.books
         let longVLAN = VLANID(String(repeating: "v", count: 32))!
         books.pools = Array(repeating: books.pools[0], count: ControlLimits.poolClasses)
+        for index in books.pools.indices { books.pools[index].pool = PoolID(String(repeating: "p", count: 32))! }
         books.vlans = (0..<ControlLimits.vlansPerHypervisor).map { _ in
             VLANStatus(vlan: longVLAN, usedByteCount: 1, limitByteCount: 1, partitionCount: 1)
         }
