@@ -6,6 +6,11 @@ package struct MemoryBudget: Hashable, Sendable {
     /// What sets the bound, for people: the machine, or a control group and its file.
     package var limitedBy: String
 
+    package init(byteCount: Int, limitedBy: String) {
+        self.byteCount = byteCount
+        self.limitedBy = limitedBy
+    }
+
     /// Looks at the machine's free memory and at the limits of all control groups that this process is in, of both
     /// versions. What cannot be read limits nothing.
     ///
@@ -51,12 +56,12 @@ package struct MemoryBudget: Hashable, Sendable {
 
         private func free(in group: String) -> Int? {
             guard let limit = MemoryBudget.number(group + "/" + self.limit),
-                let usage = MemoryBudget.number(group + "/" + self.usage)
+                let usage = MemoryBudget.number(group + "/" + self.usage), limit >= 0, usage >= 0
             else { return nil }
             // Pages of files can be dropped; those of memory files are not among these.
             let statistics = MemoryBudget.fields(group + "/memory.stat")
-            let reclaimable = self.statistics.reduce(0) { $0 + min(limit, max(0, statistics[$1] ?? 0)) }
-            return max(0, limit - max(0, usage - reclaimable))
+            let kept = self.statistics.reduce(usage) { max(0, $0 - max(0, statistics[$1] ?? 0)) }
+            return max(0, limit - kept)
         }
     }
 

@@ -205,12 +205,12 @@ struct BooksWorld {
     private(set) var counts = (taken: 0, refused: 0, replaced: 0, removed: 0)
     private static let pools = [PoolID("a")!, PoolID("b")!]
     private static let vlans = [VLANID("v")!, VLANID("w")!]
-    private static let vlanLimit = 3 << 20
-    private static let memberLimit = 1 << 20
+    private static let vlanLimit = 5 << 20
+    private static let memberLimit = 2 << 20
 
     init(seed: UInt64) {
         self.random = SeededGenerator(seed: seed)
-        let geometry = PoolGeometry(byteCount: 2 << 20, controlByteCount: 4096)
+        let geometry = PoolGeometry(byteCount: 4 << 20, controlByteCount: 4096)
         self.books = PoolBooks(Self.pools.map { PoolLayout($0, geometry: geometry) })
         for pool in Self.pools { self.totals[pool] = geometry.byteCount }
     }
@@ -295,7 +295,7 @@ struct BooksWorld {
 
     private mutating func grow() {
         let pool = Self.pools.randomElement(using: &self.random)!
-        guard self.books.byteCount(of: pool) < 8 << 20,
+        guard self.books.byteCount(of: pool) < 10 << 20,
             let growth = try? self.books.growth(
                 of: pool, byteCount: .random(in: 700_000..<3_000_000, using: &self.random))
         else { return }
