@@ -1,4 +1,4 @@
-internal import SMCSystem
+package import SMCSystem
 package import SMCWire
 internal import Synchronization
 
@@ -92,7 +92,7 @@ package final class HypervisorSession: Sendable {
     package func createSMB(ringByteCount: Int, on address: SMGID) throws(ControlError) -> CreatedSMB {
         try self.call(.createSMB(ringByteCount: max(0, ringByteCount), on: address)) {
             (response, descriptors) throws(ControlError) in
-            guard case .created(let record) = response else { throw Self.wrongAnswer }
+            guard case .created(let record) = response, record.isMapped else { throw Self.wrongAnswer }
             return CreatedSMB(
                 owner: record.owner, file: try descriptors.takeMemory(byteCount: record.fileByteCount),
                 ringByteCount: record.ringByteCount)
@@ -102,15 +102,16 @@ package final class HypervisorSession: Sendable {
     /// Offers an SMB of ours to a peer (A27).
     package func bind(_ owner: OwnerToken, to peer: SMGID) throws(ControlError) -> BoundSMB {
         try self.call(.bind(owner, to: peer)) { (response, descriptors) throws(ControlError) in
-            guard case .bound(let offer, let signal) = response else { throw Self.wrongAnswer }
-            return BoundSMB(offer: offer, signal: try Self.grant(signal, &descriptors))
+            guard case .bound(let offer, let signal, let replacement) = response else { throw Self.wrongAnswer }
+            let memory = try Self.replacement(replacement, &descriptors)
+            return BoundSMB(offer: offer, signal: try Self.grant(signal, &descriptors), replacement: memory)
         }
     }
 
     /// Takes an SMB that `owner` offered to us (A28).
     package func accept(_ offer: OfferToken, from owner: SMGID) throws(ControlError) -> AcceptedSMB {
         try self.call(.accept(offer, from: owner)) { (response, descriptors) throws(ControlError) in
-            guard case .accepted(let record) = response else { throw Self.wrongAnswer }
+            guard case .accepted(let record) = response, record.isMapped else { throw Self.wrongAnswer }
             let file = try descriptors.takeMemory(byteCount: record.fileByteCount)
             return AcceptedSMB(
                 buffer: record.buffer, file: file, ringByteCount: record.ringByteCount,
@@ -128,9 +129,54 @@ package final class HypervisorSession: Sendable {
         try self.perform(.unbindBuffer(buffer))
     }
 
-    /// Takes an offer or a binding of our own SMB back. The peer keeps what it mapped until it lets go (A30).
-    package func unbind(_ owner: OwnerToken) throws(ControlError) {
-        try self.perform(.unbindOwner(owner))
+    /// Takes our SMB back from one peer, or from all (A30).
+    ///
+    /// - Returns: new memory with the same contents, if a peer had the old one: map it in its place with
+    ///   ``Mapping/replace(with:)``. What is stored in the old one between this call and that is lost.
+    /// - Throws: ``ControlError/refused(_:_:)`` with `smbEnded` when there was no memory to replace the old one: then the
+    ///   peer has lost its right, and so have we; the SMB is no more.
+    @discardableResult
+    package func unbind(_ owner: OwnerToken, from peer: SMGID? = nil) throws(ControlError) -> MemoryFile? {
+        try self.replaced(by: .unbindOwner(owner, from: peer))
+    }
+
+    /// Has the memory of our SMB replaced, so that nobody who had it has it any more. Peers that had it are unbound.
+    ///
+    /// - Returns: new memory with the same contents; nil when nobody had the old one.
+    package func renew(_ owner: OwnerToken) throws(ControlError) -> MemoryFile? {
+        try self.replaced(by: .renew(owner))
+    }
+
+    private func replaced(by request: ControlRequest) throws(ControlError) -> MemoryFile? {
+        try self.call(request) { (response, descriptors) throws(ControlError) in
+            if case .ended(let text) = response { throw .refused(.smbEnded, text) }
+            guard case .replaced(let replacement) = response else { throw Self.wrongAnswer }
+            return try Self.replacement(replacement, &descriptors)
+        }
+    }
+
+    /// Takes more memory for a pool; returns when it is there (A35). Needs the role `quota`.
+    ///
+    /// - Parameter timeout: taking memory takes about a second for each few GiB.
+    /// - Returns: by how many bytes the pool has grown: whole blocks, at most as much as was asked for.
+    package func growPool(
+        _ pool: PoolID, byteCount: Int, timeout: Duration = .seconds(120)
+    ) throws(ControlError) -> Int {
+        try self.changePool(.growPool(pool, byteCount: max(0, byteCount)), timeout)
+    }
+
+    /// Gives free memory of a pool back to the system. Needs the role `quota`.
+    ///
+    /// - Returns: how many bytes it could take: at most what was asked for, and nothing that anybody has.
+    package func shrinkPool(_ pool: PoolID, byteCount: Int) throws(ControlError) -> Int {
+        try self.changePool(.shrinkPool(pool, byteCount: max(0, byteCount)), self.timeout)
+    }
+
+    private func changePool(_ request: AdministrativeRequest, _ timeout: Duration) throws(ControlError) -> Int {
+        try self.call(.administer(request), timeout: timeout) { (response, _) throws(ControlError) in
+            guard case .poolChanged(let byteCount) = response else { throw Self.wrongAnswer }
+            return byteCount
+        }
     }
 
     /// Gives an SMB of ours back to the pool, bound or not (A26).
@@ -169,6 +215,13 @@ package final class HypervisorSession: Sendable {
 extension HypervisorSession {
     private static let wrongAnswer = ControlError.protocolViolation("an answer of another kind than was asked for")
 
+    private static func replacement(
+        _ byteCount: Int?, _ descriptors: inout ReceivedDescriptors
+    ) throws(ControlError) -> MemoryFile? {
+        guard let byteCount else { return nil }
+        return try descriptors.takeMemory(byteCount: byteCount)
+    }
+
     private static func grant(
         _ record: SignalRecord, _ descriptors: inout ReceivedDescriptors
     ) throws(ControlError) -> SignalGrant {
@@ -176,11 +229,11 @@ extension HypervisorSession {
     }
 
     private func call<Result: ~Copyable & Sendable>(
-        _ request: ControlRequest,
+        _ request: ControlRequest, timeout: Duration? = nil,
         _ read: (ControlResponse, inout ReceivedDescriptors) throws(ControlError) -> Result
     ) throws(ControlError) -> Result {
         var reply = try self.channel.withLock { (channel) throws(ControlError) in
-            try channel.call(request, timeout: self.timeout)
+            try channel.call(request, timeout: timeout ?? self.timeout)
         }
         return try read(reply.response, &reply.descriptors)
     }

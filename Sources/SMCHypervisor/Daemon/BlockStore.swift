@@ -48,9 +48,9 @@ struct BlockStore: ~Copyable {
         try self.block(id).memory.lend()
     }
 
-    /// Copies what a block holds to another one, through our own mappings.
-    borrowing func copy(_ old: BlockID, to new: BlockID) throws(SystemCallError) {
-        try self.block(new).memory.file.copy(from: self.block(old).memory.file)
+    /// The block in our own memory, for as long as the mapping is held.
+    borrowing func mapping(_ id: BlockID) throws(SystemCallError) -> Mapping {
+        try Mapping(self.block(id).memory.file)
     }
 
     var hasPending: Bool {

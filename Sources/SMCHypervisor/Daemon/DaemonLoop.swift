@@ -59,7 +59,8 @@ final class DaemonLoop {
         self.blocksMaximum = plan.blocksMaximum
         self.listener = listener
         let vlans = configuration.vlans.map {
-            Hypervisor.Configuration.VLAN($0, limitByteCount: configuration.vlanLimits[$0])
+            VLANDefinition(
+                $0, pool: pools.first?.growth.pool ?? .default, sliceByteCount: configuration.vlanLimits[$0])
         }
         var model = Hypervisor.Configuration(
             vlans: vlans, pools: Self.layouts(configuration, pools),
@@ -77,7 +78,7 @@ final class DaemonLoop {
     private static func layouts(_ configuration: HypervisorConfiguration, _ pools: [BlockMaker]) -> [PoolLayout] {
         pools.map {
             let shape = PoolGeometry(controlByteCount: configuration.controlByteCount, classes: [])
-            return PoolLayout($0.growth.pool, pages: $0.growth.pages, geometry: shape)
+            return PoolLayout($0.growth.pool, pages: $0.growth.pages, shape)
         }
     }
 
@@ -161,15 +162,16 @@ final class DaemonLoop {
         let credentials = try socket.peerCredentials()
         let key = self.nextKey
         self.nextKey += 1
-        let isAllowed =
-            self.configuration.allowedUsers == .everyone || credentials.userID == 0
-            || credentials.userID == Process.userID
+        let isOwn = credentials.userID == 0 || credentials.userID == Process.userID
+        let isAllowed = isOwn || self.configuration.allowedUsers == .everyone
         try self.poller.add(socket.descriptor.rawValue, for: [.readable, .peerClosed], key: key)
         let session = DaemonSession(
             socket: socket, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
             handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
         self.sessions[key] = session
-        let identity = CallerIdentity(processID: credentials.processID, userID: credentials.userID)
+        let identity = CallerIdentity(
+            processID: credentials.processID, userID: credentials.userID, groupIDs: [credentials.groupID],
+            roles: isOwn ? .all : .none)
         _ = self.hypervisor.perform(.open(identity), by: session.caller)
     }
 

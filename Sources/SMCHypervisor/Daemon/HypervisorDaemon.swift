@@ -120,7 +120,7 @@ extension HypervisorDaemon {
     private func layout(_ pool: PoolConfiguration, isHuge: Bool) -> PoolLayout {
         PoolLayout(
             pool.name, pages: isHuge ? .huge : pool.wantsHugePages ? .ordinaryForHuge : .ordinary,
-            geometry: pool.geometry(isHuge: isHuge, controlByteCount: self.configuration.controlByteCount))
+            pool.geometry(isHuge: isHuge, controlByteCount: self.configuration.controlByteCount))
     }
 
     private func limited(_ layout: PoolLayout, _ wanted: Int, _ maximum: Int) -> PoolLayout {

@@ -16,17 +16,24 @@ package struct PoolLayout: Hashable, Sendable {
     /// Its blocks, and the shape of those to come.
     package var geometry: PoolGeometry
 
-    package init(_ id: PoolID = .default, pages: PoolStatus.Pages = .ordinary, geometry: PoolGeometry) {
+    package init(_ id: PoolID = .default, pages: PoolStatus.Pages = .ordinary, _ geometry: PoolGeometry) {
         self.id = id
         self.pages = pages
         self.geometry = geometry
     }
 }
 
+/// The partition that a block counts against.
+enum PartitionAccount: Hashable, Sendable {
+    /// By the name that an administrator defined, for as long as the hypervisor lives.
+    case defined(String)
+    case session(CallerID)
+}
+
 /// Who a block is for. The block counts against both until nobody has it any more, whoever keeps it.
 struct BlockHolder: Hashable, Sendable {
     let vlan: VLANID
-    let partition: CallerID
+    let partition: PartitionAccount
 }
 
 /// What bytes of the pools are counted against (seed A62).
@@ -34,9 +41,9 @@ enum PoolAccount: Hashable, Sendable {
     case vlan(VLANID)
     /// A VLAN's part of one pool.
     case slice(VLANID, PoolID)
-    case partition(CallerID)
+    case partition(PartitionAccount)
     /// A partition on one of its VLANs.
-    case member(CallerID, VLANID)
+    case member(PartitionAccount, VLANID)
 
     static func all(of holder: BlockHolder, in pool: PoolID) -> [PoolAccount] {
         [
@@ -52,6 +59,13 @@ struct PoolLimit: Sendable {
     let byteCount: Int
     /// The account's name, as the subject of a sentence.
     let name: String
+
+    var refusal: HypervisorRefusal {
+        switch self.account {
+        case .vlan, .slice: .poolExhausted
+        case .partition, .member: .quotaExceeded
+        }
+    }
 }
 
 /// What is wanted of the pools.

@@ -144,7 +144,7 @@ struct PoolBooks: Sendable {
                 return self.book(pool, index, request.holder)
             }
         }
-        throw Refused(.poolExhausted, self.exhaustion(request, reached))
+        throw Refused(reached?.refusal ?? .poolExhausted, self.exhaustion(request, reached))
     }
 
     /// Takes a block that can stand in the place of another which is in use: of the same pool and size, for the same
@@ -157,7 +157,7 @@ struct PoolBooks: Sendable {
             ringByteCount: block.ringByteCount, holder: holder, pools: [self.pools[block.pool].id], limits: limits)
         let reached = self.limit(limits, reachedBy: block.fileByteCount, holder, in: block.pool)
         guard !self.pools[block.pool].classes[index].free.isEmpty, reached == nil else {
-            throw Refused(.poolExhausted, self.exhaustion(request, reached))
+            throw Refused(reached?.refusal ?? .poolExhausted, self.exhaustion(request, reached))
         }
         let new = self.book(block.pool, index, holder)
         self.giveBack(old)
@@ -250,7 +250,7 @@ struct PoolBooks: Sendable {
             throw Refused(
                 .sizeTooSmall, "\(byteCount) bytes hold no block of pool \(id); grow it by \(least) bytes at least.")
         }
-        return PoolGrowth(PoolLayout(id, pages: pool.pages, geometry: cut))
+        return PoolGrowth(PoolLayout(id, pages: pool.pages, cut))
     }
 
     /// The blocks of a growth are there: zeroed, and nobody's.
@@ -305,7 +305,7 @@ struct PoolBooks: Sendable {
         }
     }
 
-    private func unknown(_ id: PoolID) -> Refused {
+    func unknown(_ id: PoolID) -> Refused {
         let known = self.pools.map(\.id.name).joined(separator: ", ")
         return Refused(.unknownPool, "There is no pool \(id) here, only: \(known).")
     }

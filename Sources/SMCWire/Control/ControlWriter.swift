@@ -42,6 +42,28 @@ struct ControlWriter {
         self.text(pool.name, limit: PoolID.maximumByteCount)
     }
 
+    mutating func partitionName(_ name: String) {
+        self.text(name, limit: ControlLimits.nameByteCount)
+    }
+
+    mutating func access(_ access: BufferAccess) {
+        switch access {
+        case .owner(let token):
+            self.integer(1 as UInt8)
+            self.token(token)
+        case .peer(let token):
+            self.integer(2 as UInt8)
+            self.token(token)
+        }
+    }
+
+    /// At most `limit` bytes.
+    mutating func blob(_ blob: [UInt8], limit: Int) {
+        let kept = blob.prefix(limit)
+        self.integer(UInt32(kept.count))
+        self.bytes.append(contentsOf: kept)
+    }
+
     mutating func optional<Value>(_ value: Value?, _ write: (inout Self, Value) -> Void) {
         self.flag(value != nil)
         if let value { write(&self, value) }

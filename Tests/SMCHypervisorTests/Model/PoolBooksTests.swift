@@ -26,12 +26,13 @@ import Testing
     }
 
     private static let vlan = VLANID("web")!
-    private static let holder = BlockHolder(vlan: vlan, partition: CallerID(1))
+    private static let holder = BlockHolder(vlan: vlan, partition: .session(CallerID(1)))
 
     private static func books(_ classes: [(Int, Int)]) -> PoolBooks {
         PoolBooks([
             PoolLayout(
-                geometry: PoolGeometry(
+                .default,
+                PoolGeometry(
                     controlByteCount: 4096,
                     classes: classes.map { PoolGeometry.SizeClass(ringByteCount: $0.0, blockCount: $0.1) }))
         ])
@@ -55,17 +56,25 @@ import Testing
         let limits: [(PoolLimit, String)] = [
             (PoolLimit(account: .vlan(Self.vlan), byteCount: 30_000, name: "VLAN web"), "VLAN web"),
             (PoolLimit(account: .slice(Self.vlan, .default), byteCount: 30_000, name: "The slice"), "The slice"),
-            (PoolLimit(account: .partition(CallerID(1)), byteCount: 30_000, name: "Partition a"), "Partition a"),
-            (PoolLimit(account: .member(CallerID(1), Self.vlan), byteCount: 30_000, name: "a on web"), "a on web"),
+            (
+                PoolLimit(account: .partition(.session(CallerID(1))), byteCount: 30_000, name: "Partition a"),
+                "Partition a"
+            ),
+            (
+                PoolLimit(account: .member(.session(CallerID(1)), Self.vlan), byteCount: 30_000, name: "a on web"),
+                "a on web"
+            ),
         ]
         let first = try books.take(Self.request(1))
         for (limit, name) in limits {
             let refused = self.refusal { () throws(Refused) in _ = try books.take(Self.request(1, limits: [limit])) }
-            #expect(refused?.code == .poolExhausted)
+            #expect(refused?.code == limit.refusal)
             #expect(refused?.text.hasPrefix("\(name) uses 20480 of the 30000 bytes") == true, "\(refused?.text ?? "-")")
         }
         // Limits of others do not count.
-        let others: [PoolAccount] = [.vlan(.default), .partition(CallerID(2)), .member(CallerID(1), .default)]
+        let others: [PoolAccount] = [
+            .vlan(.default), .partition(.session(CallerID(2))), .member(.session(CallerID(1)), .default),
+        ]
         let second = try books.take(
             Self.request(1, limits: others.map { PoolLimit(account: $0, byteCount: 0, name: "other") }))
         #expect(first != second)
@@ -154,7 +163,7 @@ import Testing
         let (first, second) = (PoolID("first")!, PoolID("second")!)
         func layout(_ id: PoolID, _ size: Int) -> PoolLayout {
             PoolLayout(
-                id, geometry: PoolGeometry(controlByteCount: 16, classes: [.init(ringByteCount: size, blockCount: 1)]))
+                id, PoolGeometry(controlByteCount: 16, classes: [.init(ringByteCount: size, blockCount: 1)]))
         }
         var books = PoolBooks([layout(first, 1000), layout(second, 100), layout(PoolID("third")!, 100)])
         var request = Self.request(50)
@@ -211,7 +220,7 @@ struct BooksWorld {
     init(seed: UInt64) {
         self.random = SeededGenerator(seed: seed)
         let geometry = PoolGeometry(byteCount: 4 << 20, controlByteCount: 4096)
-        self.books = PoolBooks(Self.pools.map { PoolLayout($0, geometry: geometry) })
+        self.books = PoolBooks(Self.pools.map { PoolLayout($0, geometry) })
         for pool in Self.pools { self.totals[pool] = geometry.byteCount }
     }
 
@@ -252,7 +261,7 @@ struct BooksWorld {
     private mutating func take() {
         let holder = BlockHolder(
             vlan: Self.vlans.randomElement(using: &self.random)!,
-            partition: CallerID(.random(in: 0..<5, using: &self.random)))
+            partition: .session(CallerID(.random(in: 0..<5, using: &self.random))))
         let size = [1, 16_384, 16_385, 65_536, 262_144, 1 << 20, 1 << 21].randomElement(using: &self.random)!
         let pool = Self.pools.randomElement(using: &self.random)!
         let request = BlockRequest(
@@ -266,7 +275,8 @@ struct BooksWorld {
             self.counts.taken += 1
         } catch {
             self.counts.refused += 1
-            self.expect(error.code == (size > 1 << 20 ? .sizeTooLarge : .poolExhausted), "refused: \(error.text)")
+            let isShort = error.code == .poolExhausted || error.code == .quotaExceeded
+            self.expect(size > 1 << 20 ? error.code == .sizeTooLarge : isShort, "refused: \(error.text)")
         }
     }
 
@@ -289,7 +299,7 @@ struct BooksWorld {
             self.expect(self.held[new]?.pool == self.held[old]?.pool, "another pool")
             self.counts.replaced += 1
         } catch {
-            self.expect(error.code == .poolExhausted, "refused: \(error.text)")
+            self.expect(error.code == .poolExhausted || error.code == .quotaExceeded, "refused: \(error.text)")
         }
     }
 
@@ -337,8 +347,8 @@ struct BooksWorld {
             self.expect(self.books.usedByteCount(.vlan(vlan)) == used, "VLAN \(vlan) is counted wrongly")
             self.expect(used <= Self.vlanLimit, "VLAN \(vlan) is over its limit")
             for number in 0..<5 as Range<UInt64> {
-                let member = self.used { $0.holder == BlockHolder(vlan: vlan, partition: CallerID(number)) }
-                let account = PoolAccount.member(CallerID(number), vlan)
+                let member = self.used { $0.holder == BlockHolder(vlan: vlan, partition: .session(CallerID(number))) }
+                let account = PoolAccount.member(.session(CallerID(number)), vlan)
                 self.expect(self.books.usedByteCount(account) == member, "a partition is counted wrongly")
                 self.expect(member <= Self.memberLimit, "a partition is over its limit")
             }
