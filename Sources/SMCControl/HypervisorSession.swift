@@ -155,6 +155,14 @@ package final class HypervisorSession: Sendable {
         }
     }
 
+    /// Does what administrators may do (A58, A59). Works without joining.
+    package func administer(_ request: AdministrativeRequest) throws(ControlError) {
+        switch try self.ask(.administer(request)) {
+        case .done, .poolChanged: return
+        default: throw Self.wrongAnswer
+        }
+    }
+
     /// Takes more memory for a pool; returns when it is there (A35). Needs the role `quota`.
     ///
     /// - Parameter timeout: taking memory takes about a second for each few GiB.

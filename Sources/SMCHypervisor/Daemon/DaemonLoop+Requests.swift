@@ -138,7 +138,8 @@ extension DaemonLoop {
                 guard let pair = self.pairs[id] else { return nil }
                 attachments.numbers.append(contentsOf: pair.descriptors(incoming: incoming, outgoing: outgoing))
                 attachments.pairs.append(pair)
-            case .markGone(let id): self.pairs[id]?.markGone()
+            case .markGone(let id): self.pairs[id]?.markGone(isRevoked: false)
+            case .markRevoked(let id): self.pairs[id]?.markGone(isRevoked: true)
             case .dropPair(let id): self.pairs[id] = nil
             case .notify(let id, let direction, let bit): self.pairs[id]?.notify(direction, bit: bit)
             case .reclaim(let block): self.blocks.reclaim(block)

@@ -20,9 +20,8 @@ extension Hypervisor {
         case .destroyVLAN(let vlan, let isForced): try self.destroyVLAN(session, vlan, isForced)
         case .setFunction(let isEnabled, let vlan):
             try self.require(.configure, on: vlan, session)
-            guard let vlan else { return self.isFunctionEnabled = isEnabled }
-            try self.checkVLAN(vlan)
-            self.vlans[vlan]?.definition.isEnabled = isEnabled
+            if let vlan { try self.checkVLAN(vlan) }
+            self.setFunction(isEnabled, vlan)
         case .setSlice(let vlan, let byteCount):
             try self.require(.quota, on: vlan, session)
             try self.checkVLAN(vlan)
@@ -39,6 +38,26 @@ extension Hypervisor {
             try self.require(.configure, on: nil, session)
             throw Refused(.notSupported)
         }
+    }
+
+    /// Switches the shared memory function of a VLAN, or of the CEC. What is shared where it is switched off ends;
+    /// addresses stay, so that sharing can begin anew (A34, A40).
+    mutating func setFunction(_ isEnabled: Bool, _ vlan: VLANID?) {
+        if let vlan {
+            self.vlans[vlan]?.definition.isEnabled = isEnabled
+        } else {
+            self.isFunctionEnabled = isEnabled
+        }
+        guard !isEnabled else { return }
+        for id in vlan.map({ [$0] }) ?? self.vlans.keys.sorted() {
+            for address in Self.sorted(self.vlans[id]?.addresses ?? []) {
+                self.endSharing(of: address, isRevoked: true)
+            }
+        }
+    }
+
+    private static func sorted(_ addresses: Set<SMGID>) -> [SMGID] {
+        addresses.sorted { ($0.gid, $0.extendedGID) < ($1.gid, $1.extendedGID) }
     }
 
     /// Refuses whoever has not the role, and names it.
@@ -87,6 +106,7 @@ extension Hypervisor {
             try self.require(.quota, on: definition.id, session)
         }
         self.vlans[definition.id]?.definition = definition
+        if !definition.isEnabled { self.setFunction(false, definition.id) }
     }
 
     private mutating func destroyVLAN(_ session: Session, _ vlan: VLANID, _ isForced: Bool) throws(Refused) {
@@ -97,8 +117,8 @@ extension Hypervisor {
             throw Refused(
                 .vlanInUse, "There are \(addresses.count) addresses on VLAN \(vlan); end them first, or force it.")
         }
-        for address in addresses.sorted(by: { ($0.gid, $0.extendedGID) < ($1.gid, $1.extendedGID) }) {
-            self.endAddress(address)
+        for address in Self.sorted(addresses) {
+            self.endAddress(address, isRevoked: true)
         }
         self.vlans[vlan] = nil
         if self.defaultVLAN == vlan { self.defaultVLAN = nil }
@@ -135,7 +155,7 @@ extension Hypervisor {
         }
         for caller in sessions.sorted(by: { $0.rawValue < $1.rawValue }) {
             for address in self.sessions[caller]?.addresses ?? [] {
-                self.endAddress(address.smgid)
+                self.endAddress(address.smgid, isRevoked: true)
             }
             self.sessions[caller]?.isDefined = false
         }
@@ -168,7 +188,7 @@ extension Hypervisor {
         self.vlans[vlan]?.authorisations[name] = nil
         for caller in (self.partitions[name]?.sessions ?? []).sorted(by: { $0.rawValue < $1.rawValue }) {
             for address in self.sessions[caller]?.addresses ?? [] where address.vlan == vlan {
-                self.endAddress(address.smgid)
+                self.endAddress(address.smgid, isRevoked: true)
             }
         }
     }

@@ -45,12 +45,21 @@ extension Hypervisor {
         return id
     }
 
-    mutating func endPair(_ id: PairID, isGone: Bool) {
+    /// Why a pair ends.
+    enum PairEnd {
+        case lastBindingEnded, addressEnded, rightRevoked
+    }
+
+    mutating func endPair(_ id: PairID, _ end: PairEnd) {
         guard let pair = self.pairs.removeValue(forKey: id) else { return }
         self.pairsByKey[pair.key] = nil
         self.addresses[pair.key.low]?.pairs.remove(id)
         self.addresses[pair.key.high]?.pairs.remove(id)
-        if isGone { self.effects.append(.markGone(id)) }
+        switch end {
+        case .lastBindingEnded: break
+        case .addressEnded: self.effects.append(.markGone(id))
+        case .rightRevoked: self.effects.append(.markRevoked(id))
+        }
         self.effects.append(.dropPair(id))
     }
 
@@ -100,7 +109,7 @@ extension Hypervisor {
         pair.endGrant(of: smb.owner.address)
         if binding.isAccepted { pair.endGrant(of: peer) }
         self.pairs[binding.pair] = pair
-        if pair.bindingCount == 0 { self.endPair(binding.pair, isGone: false) }
+        if pair.bindingCount == 0 { self.endPair(binding.pair, .lastBindingEnded) }
     }
 
     /// The SMB ends, with all its bindings. Its block comes back when nobody has it any more.

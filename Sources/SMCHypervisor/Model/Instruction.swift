@@ -53,6 +53,8 @@ package enum Effect: Hashable, Sendable {
     case notify(PairID, Direction, bit: Int)
     /// Say in both arrays that the counterpart is gone, and signal both events.
     case markGone(PairID)
+    /// The same, and that an administrator took the right to share memory away.
+    case markRevoked(PairID)
     /// Close what belongs to the pair.
     case dropPair(PairID)
     /// Nobody has a right to this block any more: wait until nobody has it in fact, zero it, then call

@@ -10,9 +10,9 @@ import Testing
     @Test(arguments: [1, 2, 3, 4] as [UInt64]) func randomStepsKeepTheSums(seed: UInt64) {
         print("PoolBooksTests.randomStepsKeepTheSums: seed \(seed)")
         var world = BooksWorld(seed: seed)
-        for step in 0..<20_000 {
+        for step in 0..<5_000 {
             world.step()
-            if step % 16 == 0 { world.check() }
+            if step % 32 == 0 { world.check() }
             if let failure = world.failure {
                 Issue.record("seed \(seed), step \(step): \(failure)")
                 return
@@ -21,8 +21,8 @@ import Testing
         world.check()
         #expect(world.failure == nil, "seed \(seed)")
         // The steps must get somewhere, or nothing was tried.
-        #expect(world.counts.taken > 500 && world.counts.refused > 100 && world.counts.replaced > 100, "seed \(seed)")
-        #expect(world.counts.removed > 100, "seed \(seed)")
+        #expect(world.counts.taken > 200 && world.counts.refused > 50 && world.counts.replaced > 50, "seed \(seed)")
+        #expect(world.counts.removed > 50, "seed \(seed)")
     }
 
     private static let vlan = VLANID("web")!
@@ -208,6 +208,7 @@ struct BooksWorld {
     private var random: SeededGenerator
     private var books: PoolBooks
     private var held: [BlockID: Held] = [:]
+    private var order: [BlockID] = []
     private var dead: Set<BlockID> = []
     private var totals: [PoolID: Int] = [:]
     private(set) var failure: String?
@@ -236,9 +237,10 @@ struct BooksWorld {
         ]
     }
 
+    /// In an order that does not depend on chance.
     private mutating func any(_ isReclaiming: Bool) -> BlockID? {
-        self.held.filter { $0.value.isReclaiming == isReclaiming }.keys.sorted { $0.rawValue < $1.rawValue }
-            .randomElement(using: &self.random)
+        let wanted = self.order.indices.filter { self.held[self.order[$0]]?.isReclaiming == isReclaiming }
+        return wanted.randomElement(using: &self.random).map { self.order[$0] }
     }
 
     mutating func step() {
@@ -253,6 +255,7 @@ struct BooksWorld {
             guard let block = self.any(true) else { return }
             self.books.reclaimed(block)
             self.held[block] = nil
+            self.order.removeAll { $0 == block }
         case 92..<96: self.grow()
         default: self.shrink()
         }
@@ -284,6 +287,7 @@ struct BooksWorld {
     private mutating func book(_ block: BlockID, _ holder: BlockHolder) {
         self.expect(self.held[block] == nil, "a block is given out twice")
         self.expect(!self.dead.contains(block), "a block that is gone is given out")
+        self.order.append(block)
         self.held[block] = Held(
             holder: holder, fileByteCount: self.books.fileByteCount(block),
             pool: self.books.pool(block) ?? PoolID.default)
