@@ -38,6 +38,11 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case sizeTooSmall = 40
     case smbEnded = 41
 
+    /// As `Docs/Hypervisor.md` and the audit log name it, for instance `poolExhausted`.
+    package var name: String {
+        "\(self)"
+    }
+
     /// What was wrong and what to do about it. The answer of a hypervisor has a sentence with numbers beside it.
     package var sentence: String {
         switch self {
@@ -95,11 +100,5 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
             "No memory was left to replace what a peer had, so the SMB has ended; create another, or grow the pool."
         case .poolInUse: "The memory is in use; have it given back first."
         }
-    }
-}
-
-extension HypervisorRefusal: CustomStringConvertible {
-    package var description: String {
-        self.sentence
     }
 }
