@@ -36,8 +36,10 @@ import Testing
         }
     }
 
-    private static func start(_ group: Group, _ socket: String, pool: String, errors: String) throws -> Process {
-        let process = Process()
+    private static func start(_ group: Group, _ socket: String, pool: String, errors: String) throws
+        -> Foundation.Process
+    {
+        let process = Foundation.Process()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         let command = "echo $$ > \(group.path)/cgroup.procs && exec \(Self.smc) hypervisor"
         process.arguments = ["-c", "\(command) --socket \(socket) --pool \(pool) --idle-timeout 60 2> \(errors)"]

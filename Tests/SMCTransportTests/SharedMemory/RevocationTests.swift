@@ -39,7 +39,8 @@ extension OneAtATime {
             let site = try Site(.sharedMemory, hypervisor: hypervisor) { $0.vlans = [Self.vlan] }
             let free = try site.books().pools.map(\.freeCount)
             // Somebody else (of the same names), with whom it has nothing to do.
-            let others = way == .disableCEC || way == .destroyPartition ? nil : try Site(.sharedMemory, hypervisor: hypervisor)
+            let isAlone = way == .disableCEC || way == .destroyPartition
+            let others = isAlone ? nil : try Site(.sharedMemory, hypervisor: hypervisor)
             let bystanders = try await others?.connect()
             let pair = try await site.connect()
             try await pair.client.connection.send([1, 2, 3])
