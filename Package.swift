@@ -111,6 +111,10 @@ let package = Package(
             swiftSettings: testing),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: testing),
+        // A peer that keeps what it was given, as a process of its own; not a product.
+        .executableTarget(
+            name: "keeping-peer", dependencies: ["SMCControl", "SMCSystem", "SMCWire"],
+            path: "Tests/Helpers/KeepingPeer", swiftSettings: testing),
 
         .testTarget(name: "SMCWireTests", dependencies: ["SMCWire", "SMCTesting"], swiftSettings: testing),
         .testTarget(
@@ -122,7 +126,7 @@ let package = Package(
         .testTarget(
             name: "SMCHypervisorTests",
             dependencies: [
-                "SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem", "SMCMemory", "SMCTesting",
+                "SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem", "SMCMemory", "SMCTesting", "keeping-peer",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: testing),

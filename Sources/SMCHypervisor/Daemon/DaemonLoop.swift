@@ -19,6 +19,8 @@ final class DaemonLoop {
         static let packetsPerTurn = 16
         /// Bytes that are zeroed between two looks at the sockets: about a millisecond's work.
         static let reclaimByteCount = 4 << 20
+        /// Bytes of new blocks that are made between two looks at the sockets: a few milliseconds' work.
+        static let growthByteCount = 8 << 20
         /// How often blocks are looked at that somebody still has mapped, and timeouts are looked for.
         static let tickMilliseconds: Int32 = 100
         /// How often we look whether our socket is still where it was.
@@ -34,7 +36,11 @@ final class DaemonLoop {
     private let listener: ListeningSocket
     let strangers = StrangersDescriptors()
     var hypervisor: Hypervisor
-    var blocks: BlockStore
+    var blocks = BlockStore()
+    /// Of all pools together: more would leave no descriptors for sessions and pairs.
+    let blocksMaximum: Int
+    /// Growths that were asked for, the one at work first.
+    var growths: [PendingGrowth] = []
     var pairs: [PairID: PairFiles] = [:]
     /// Made before a partition binds, so that binding cannot fail half-way.
     var sparePair: PairFiles?
@@ -58,25 +64,38 @@ final class DaemonLoop {
     private var lastLookAtPlace = ContinuousClock.now
 
     init(
-        _ configuration: HypervisorConfiguration, _ plan: HypervisorDaemon.Plan, blocks: consuming BlockStore,
+        _ configuration: HypervisorConfiguration, _ plan: HypervisorDaemon.Plan, pools: [BlockMaker],
         listener: ListeningSocket, logger: Logger
     ) throws(SystemCallError) {
         self.configuration = configuration
         self.logger = logger
         self.sessionsMaximum = plan.sessionsMaximum
         self.poller = try Poller()
-        self.blocks = blocks
+        self.blocksMaximum = plan.blocksMaximum
         self.listener = listener
         let vlans = configuration.vlans.map {
-            VLANDefinition($0, sliceByteCount: configuration.vlanLimits[$0])
+            VLANDefinition(
+                $0, pool: pools.first?.growth.pool ?? .default, sliceByteCount: configuration.vlanLimits[$0])
         }
         var model = Hypervisor.Configuration(
-            vlans: vlans, pools: [.init(.default, plan.geometry)], bitsPerDirection: StatusBitArrayLayout.bitCount)
+            vlans: vlans, pools: Self.layouts(configuration, pools),
+            bitsPerDirection: StatusBitArrayLayout.bitCount)
         model.processID = Process.processID
         model.partitionsMaximum = configuration.partitionsMaximum
         model.adoptedMaximum = plan.adoptedMaximum
         // The system's generator: nobody can guess a token.
         self.hypervisor = Hypervisor(model, random: SystemRandomNumberGenerator())
+        for pool in pools {
+            self.blocks.add(pool.made, as: self.hypervisor.grown(pool.growth))
+        }
+    }
+
+    /// The pools as they came out, without blocks: those are booked when they are made.
+    private static func layouts(_ configuration: HypervisorConfiguration, _ pools: [BlockMaker]) -> [PoolLayout] {
+        pools.map {
+            let shape = PoolGeometry(controlByteCount: configuration.controlByteCount, classes: [])
+            return PoolLayout($0.growth.pool, pages: $0.growth.pages, shape)
+        }
     }
 
     /// - Parameter signals: a descriptor that is readable when the process shall end.
@@ -97,6 +116,7 @@ final class DaemonLoop {
                 }
             }
             self.reclaim(byteLimit: Limits.reclaimByteCount)
+            self.growPools(byteLimit: Limits.growthByteCount)
             self.tick()
             _ = self.prepareSpareDescriptor()  // At once: later there may be none.
         }
@@ -104,7 +124,7 @@ final class DaemonLoop {
 
     /// Without a reason to look at the clock it sleeps until something happens, or it is time to look at its socket.
     private var waitMilliseconds: Int32 {
-        if self.blocks.hasPending { return 0 }
+        if self.blocks.hasPending || !self.growths.isEmpty { return 0 }
         let isIdle = self.configuration.idleTimeout != nil && self.hypervisor.joinedCount == 0
         return self.blocks.hasLent || isIdle || self.strangerCount > 0 || !self.isListening
             ? Limits.tickMilliseconds : Limits.placeMilliseconds

@@ -44,7 +44,7 @@ struct AdoptedBuffer: Sendable {
     /// As ``owner``.
     var peer: Holder<BufferToken>?
     /// The account that it is charged to: the owner's, as long as there is one.
-    var account: Accounts.ID?
+    var account: PartitionAccount?
 }
 
 /// All SMBs that were re-registered.
@@ -81,7 +81,7 @@ struct AdoptedBooks: Sendable {
         self.byIdentity[buffer.identity] = id
     }
 
-    mutating func setOwner(_ id: AdoptedID, _ owner: AdoptedBuffer.Holder<OwnerToken>, _ account: Accounts.ID) {
+    mutating func setOwner(_ id: AdoptedID, _ owner: AdoptedBuffer.Holder<OwnerToken>, _ account: PartitionAccount) {
         self.buffers[id]?.owner = owner
         self.buffers[id]?.account = account
         self.byOwner[owner.token] = id

@@ -2,20 +2,27 @@ internal import SMCWire
 
 /// What administrators decide (A34, A36-A42, A58-A62).
 extension Hypervisor {
-    mutating func administer(_ caller: CallerID, _ request: AdministrativeRequest) throws(Refused) {
+    mutating func administer(_ caller: CallerID, _ request: AdministrativeRequest) throws(Refused) -> ControlResponse {
         guard let identity = self.sessions[caller]?.identity else { throw Refused(.notJoined) }
         switch request {
+        case .growPool(let pool, let byteCount): return try self.growPool(identity, pool, byteCount)
+        case .shrinkPool(let pool, let byteCount): return try self.shrinkPool(identity, pool, byteCount)
+        default:
+            try self.change(identity, request)
+            return .done
+        }
+    }
+
+    private mutating func change(_ identity: CallerIdentity, _ request: AdministrativeRequest) throws(Refused) {
+        switch request {
+        case .growPool, .shrinkPool: preconditionFailure("answered before")
         case .createVLAN(let definition): try self.createVLAN(identity, definition)
         case .changeVLAN(let definition): try self.changeVLAN(identity, definition)
         case .destroyVLAN(let vlan, let isForced): try self.destroyVLAN(identity, vlan, isForced)
         case .setFunction(let isEnabled, let vlan):
             try self.require(.configure, on: vlan, identity)
-            guard let vlan else {
-                self.isFunctionEnabled = isEnabled
-                return
-            }
-            try self.checkVLAN(vlan)
-            self.vlans[vlan]?.definition.isEnabled = isEnabled
+            if let vlan { try self.checkVLAN(vlan) }
+            self.setFunction(isEnabled, vlan)
         case .setSlice(let vlan, let byteCount):
             try self.require(.quota, on: vlan, identity)
             try self.checkVLAN(vlan)
@@ -28,14 +35,30 @@ extension Hypervisor {
         case .destroyPartition(let name, let isForced): try self.destroyPartition(identity, name, isForced)
         case .authorise(let authorisation): try self.authorise(identity, authorisation)
         case .revoke(let partition, let vlan): try self.revoke(identity, partition, vlan)
-        case .growPool(let pool, _), .shrinkPool(let pool, _):
-            try self.require(.quota, on: nil, identity)
-            guard self.poolNumbers[pool] != nil else { throw Self.unknownPool(pool) }
-            throw Refused(.notSupported)
         case .reload:
             try self.require(.configure, on: nil, identity)
             throw Refused(.notSupported)
         }
+    }
+
+    /// Switches the shared memory function of a VLAN, or of the CEC. What is shared where it is switched off ends;
+    /// addresses stay, so that sharing can begin anew (A34, A40).
+    mutating func setFunction(_ isEnabled: Bool, _ vlan: VLANID?) {
+        if let vlan {
+            self.vlans[vlan]?.definition.isEnabled = isEnabled
+        } else {
+            self.isFunctionEnabled = isEnabled
+        }
+        guard !isEnabled else { return }
+        for id in vlan.map({ [$0] }) ?? self.vlans.keys.sorted() {
+            for address in Self.sorted(self.vlans[id]?.addresses ?? []) {
+                self.endSharing(of: address, isRevoked: true)
+            }
+        }
+    }
+
+    private static func sorted(_ addresses: Set<SMGID>) -> [SMGID] {
+        addresses.sorted { ($0.gid, $0.extendedGID) < ($1.gid, $1.extendedGID) }
     }
 
     /// Refuses whoever has not the role, and names it.
@@ -46,10 +69,6 @@ extension Hypervisor {
             .notAuthorized,
             "It takes the role '\(role.rawValue)' \(place), which user \(identity.userID) does not have; ask an "
                 + "administrator.")
-    }
-
-    private static func unknownPool(_ pool: PoolID) -> Refused {
-        Refused(.unknownPool, "There is no pool \(pool) here; `smc status` shows those that there are.")
     }
 
     // MARK: VLANs
@@ -69,8 +88,8 @@ extension Hypervisor {
             throw Refused(
                 .tooManyVLANs, "There are \(self.vlans.count) VLANs, as many as there may be; destroy one first.")
         }
-        guard let pool = self.poolNumbers[definition.pool] else { throw Self.unknownPool(definition.pool) }
-        self.vlans[definition.id] = VLANBooks(definition: definition, pool: pool)
+        guard self.pools.hasPool(definition.pool) else { throw self.pools.unknown(definition.pool) }
+        self.vlans[definition.id] = VLANBooks(definition: definition)
         if self.defaultVLAN == nil { self.defaultVLAN = definition.id }
     }
 
@@ -89,6 +108,7 @@ extension Hypervisor {
             try self.require(.quota, on: definition.id, identity)
         }
         self.vlans[definition.id]?.definition = definition
+        if !definition.isEnabled { self.setFunction(false, definition.id) }
     }
 
     private mutating func destroyVLAN(_ identity: CallerIdentity, _ vlan: VLANID, _ isForced: Bool) throws(Refused) {
@@ -99,8 +119,8 @@ extension Hypervisor {
             throw Refused(
                 .vlanInUse, "There are \(addresses.count) addresses on VLAN \(vlan); end them first, or force it.")
         }
-        for address in addresses.sorted(by: { ($0.gid, $0.extendedGID) < ($1.gid, $1.extendedGID) }) {
-            self.endAddress(address)
+        for address in Self.sorted(addresses) {
+            self.endAddress(address, isRevoked: true)
         }
         self.vlans[vlan] = nil
         if self.defaultVLAN == vlan { self.defaultVLAN = nil }
@@ -140,7 +160,7 @@ extension Hypervisor {
         }
         for caller in sessions.sorted(by: { $0.rawValue < $1.rawValue }) {
             for address in self.sessions[caller]?.addresses ?? [] {
-                self.endAddress(address.smgid)
+                self.endAddress(address.smgid, isRevoked: true)
             }
             self.sessions[caller]?.isDefined = false
         }
@@ -174,7 +194,7 @@ extension Hypervisor {
         self.vlans[vlan]?.authorisations[name] = nil
         for caller in (self.partitions[name]?.sessions ?? []).sorted(by: { $0.rawValue < $1.rawValue }) {
             for address in self.sessions[caller]?.addresses ?? [] where address.vlan == vlan {
-                self.endAddress(address.smgid)
+                self.endAddress(address.smgid, isRevoked: true)
             }
         }
     }

@@ -22,15 +22,17 @@ extension Hypervisor {
         } else {
             try self.checkRoom(registration, books.vlan)
         }
-        let account = self.account(of: caller, on: books.vlan)
-        if registration.role == .owner { try self.checkQuota(registration, books.vlan, account) }
+        if registration.role == .owner { try self.checkQuota(registration, books.vlan, caller) }
         // Nothing is refused from here on.
         let id = known?.id ?? self.adopt(registration, identity, books.vlan)
         self.object.smb = id.rawValue
         switch registration.role {
         case .owner:
             let token: OwnerToken = self.newToken()
-            self.accounts.add(registration.fileByteCount, to: account)
+            let account = self.sessions[caller]?.account ?? .session(caller)
+            for one in [PoolAccount.partition(account), .member(account, books.vlan)] {
+                self.pools.charge(registration.fileByteCount, to: one)
+            }
             let owner = AdoptedBuffer.Holder(caller: caller, address: registration.address, token: token)
             self.adopted.setOwner(id, owner, account)
             return .reregistered(.owner(token))
@@ -50,9 +52,7 @@ extension Hypervisor {
             AdoptedBuffer(
                 identity: identity, vlan: vlan, ringByteCount: registration.ringByteCount,
                 fileByteCount: registration.fileByteCount))
-        if let pool = self.vlans[vlan]?.pool {
-            self.pools[pool].adopt(byteCount: registration.fileByteCount, for: vlan)
-        }
+        self.pools.charge(registration.fileByteCount, to: .vlan(vlan))
         self.effects.append(.keepAdopted(id))
         return id
     }
@@ -79,7 +79,7 @@ extension Hypervisor {
             )
         }
         guard let books = self.vlans[vlan] else { throw Refused(.unknownVLAN) }
-        let (used, limit) = (self.pools[books.pool].usedByteCount(vlan), self.limit(books))
+        let (used, limit) = (self.pools.usedByteCount(.vlan(vlan)), self.limit(books))
         guard registration.fileByteCount <= limit - used else {
             throw Refused(
                 .poolExhausted,
@@ -88,14 +88,16 @@ extension Hypervisor {
         }
     }
 
-    private func checkQuota(_ registration: Reregistration, _ vlan: VLANID, _ account: Accounts.ID) throws(Refused) {
-        guard let books = self.vlans[vlan] else { throw Refused(.unknownVLAN) }
-        let (used, limit) = (self.accounts.byteCount(account), self.partitionLimit(account, books))
-        guard registration.fileByteCount <= limit - used else {
-            throw Refused(
-                .quotaExceeded,
-                "The partition uses \(used) of the \(limit) bytes that it may use on VLAN \(vlan), so an SMB of "
-                    + "\(registration.fileByteCount) cannot be re-registered.")
+    private func checkQuota(_ registration: Reregistration, _ vlan: VLANID, _ caller: CallerID) throws(Refused) {
+        guard let books = self.vlans[vlan], let session = self.sessions[caller] else { throw Refused(.unknownVLAN) }
+        for limit in self.limits(session, books) where limit.refusal == .quotaExceeded {
+            let used = self.pools.usedByteCount(limit.account)
+            guard registration.fileByteCount <= limit.byteCount - used else {
+                throw Refused(
+                    .quotaExceeded,
+                    "\(limit.name) uses \(used) of the \(limit.byteCount) bytes that it may use, so an SMB of "
+                        + "\(registration.fileByteCount) cannot be re-registered.")
+            }
         }
     }
 
@@ -132,16 +134,18 @@ extension Hypervisor {
     private mutating func endOwner(_ id: AdoptedID) {
         guard let buffer = self.adopted.buffers[id] else { return }
         self.object = self.auditObject(id)
-        if let account = buffer.account { self.accounts.remove(buffer.fileByteCount, from: account) }
+        if let account = buffer.account {
+            for one in [PoolAccount.partition(account), .member(account, buffer.vlan)] {
+                self.pools.discharge(buffer.fileByteCount, from: one)
+            }
+        }
         self.adopted.endOwner(id)
         self.dropIfUnheld(id)
     }
 
     private mutating func dropIfUnheld(_ id: AdoptedID) {
         guard let gone = self.adopted.removeIfUnheld(id) else { return }
-        if let pool = self.vlans[gone.vlan]?.pool {
-            self.pools[pool].drop(byteCount: gone.fileByteCount, of: gone.vlan)
-        }
+        self.pools.discharge(gone.fileByteCount, from: .vlan(gone.vlan))
         self.effects.append(.dropAdopted(id))
     }
 

@@ -31,14 +31,14 @@ extension Hypervisor {
     private var tables: HypervisorStatus {
         var status = HypervisorStatus(
             processID: self.configuration.processID, cec: self.cec, isFunctionEnabled: self.isFunctionEnabled)
-        status.pools = self.pools.flatMap(\.statuses)
+        status.pools = self.pools.statuses
         // The default one first, as at the start; the others by name.
         let rest = self.vlans.keys.filter { $0 != self.defaultVLAN }.sorted()
         for vlan in [self.defaultVLAN].compactMap(\.self) + rest {
             guard let books = self.vlans[vlan] else { continue }
             status.vlans.append(
                 VLANStatus(
-                    definition: books.definition, usedByteCount: self.pools[books.pool].usedByteCount(vlan),
+                    definition: books.definition, usedByteCount: self.pools.usedByteCount(.vlan(vlan)),
                     limitByteCount: self.limit(books), partitionCount: books.addresses.count))
         }
         return status

@@ -35,6 +35,8 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case tooManyDefinitions = 33
     case notSupported = 34
     case poolInUse = 35
+    case sizeTooSmall = 36
+    case smbEnded = 37
     case unsuitableMemory = 40
     case tooManySessions = 41
 
@@ -100,6 +102,9 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
             "The partition uses as much memory of the VLAN as it may; destroy SMBs, or raise its limit."
         case .tooManyDefinitions: "As many partitions are defined or authorised as may be; remove some first."
         case .notSupported: "This hypervisor cannot do that while it runs; change its configuration and start it anew."
+        case .sizeTooSmall: "So few bytes hold no block of the pool; `smc status` shows the sizes of blocks."
+        case .smbEnded:
+            "No memory was left to replace what a peer had, so the SMB has ended; create another, or grow the pool."
         case .poolInUse: "The memory is in use; have it given back first."
         }
     }

@@ -159,11 +159,12 @@ extension SessionFuzzer {
             switch effect {
             case .createPair(let id): self.expect(self.rights.pairs.insert(id).inserted, "a pair is made twice")
             case .dropPair(let id): self.expect(self.rights.pairs.remove(id) != nil, "an unknown pair is dropped")
-            case .sendPair(let id, _, _), .markGone(let id), .notify(let id, _, _), .takeStatusBits(let id, _):
+            case .sendPair(let id, _, _), .markGone(let id), .markRevoked(let id), .notify(let id, _, _), .takeStatusBits(let id, _):
                 self.expect(self.rights.pairs.contains(id), "an unknown pair is used")
             case .replace(_, let new): self.noteNew(new)
             case .sendBlock: break
             case .keepAdopted, .dropAdopted: self.expect(false, "memory is adopted that nobody brought")
+            case .makeBlocks, .dropBlocks: self.expect(false, "a pool changes that nobody asked to")
             case .read(let block, let offset, let byteCount): self.noteUse(block, offset, byteCount)
             case .write(let block, let offset, let bytes): self.noteUse(block, offset, bytes.count)
             case .compareAndMove(let block, let offset, _, _): self.noteUse(block, offset, 8)

@@ -17,6 +17,7 @@ import Testing
         var random = SeededGenerator(seed: seed)
         var counts: [AuditRecord.Action: Int] = [:]
         var refusedCount = 0
+        var endedCount = 0
         for _ in 0..<Self.stepsPerSeed / Self.stepsPerRun {
             await Task.yield()  // Other tests want the thread as well.
             let modelSeed = random.next()
@@ -29,6 +30,7 @@ import Testing
             run.closeAll()
             counts.merge(run.counts) { $0 + $1 }
             refusedCount += run.refusedCount
+            endedCount += run.endedCount
             guard let failure = run.failure else { continue }
             Issue.record("\(failure)\n\(Self.counterExample(steps, modelSeed))")
             return
@@ -37,11 +39,12 @@ import Testing
         for action: AuditRecord.Action in [
             .join, .establish, .withdraw, .create, .bind, .accept, .reject, .unbind, .renew, .destroy, .createVLAN,
             .changeVLAN, .destroyVLAN, .setFunction, .setSlice, .createPartition, .changePartition, .destroyPartition,
-            .authorise, .revoke,
+            .authorise, .revoke, .growPool, .shrinkPool,
         ] {
             #expect(counts[action, default: 0] > 50, "\(action) was hardly ever granted")
         }
         #expect(refusedCount > Self.stepsPerSeed / 10, "hardly anything was refused")
+        #expect(endedCount > 50, "there was hardly ever too little memory to replace what a peer had")
     }
 
     /// The shortest list of steps that still fails, and what it does.
