@@ -5,7 +5,7 @@ import SMCWire
 extension ModelRun {
     private static let pools = [PoolID.default, ReferenceBooks.fast]
     /// More would only make the run slow.
-    private static let blocksMaximum = 60
+    private static let blocksMaximum = 30
 
     mutating func growPool(_ caller: ReferenceBooks.Caller, _ number: UInt16) {
         let pool = Int(number % 2)
@@ -24,8 +24,7 @@ extension ModelRun {
         self.expect(numbers.count == rings.count, "other blocks than were made")
         for (block, ring) in zip(numbers, rings) {
             self.expect(block.rawValue > self.books.lastBlock, "a number is used twice")
-            self.books.lastBlock = block.rawValue
-            self.books.sizes[block] = (pool, ring)
+            self.books.add(block, pool, ring)
         }
     }
 
@@ -44,7 +43,7 @@ extension ModelRun {
         self.expect(Set(removed).count == removed.count, "a block is taken twice")
         let wereFree = removed.allSatisfy { self.books.uses[$0] == nil && self.books.sizes[$0]?.pool == pool }
         self.expect(wereFree, "a block that somebody has is taken away")
-        for block in removed { self.books.sizes[block] = nil }
+        for block in removed { self.books.remove(block) }
         let rest = self.books.blocks(pool).filter { self.books.uses[$0] == nil }
         self.expect(rest.allSatisfy { self.books.byteCount($0) > byteCount - sum }, "it could have taken more")
     }

@@ -123,6 +123,7 @@ final class ReferenceBooks {
     var smbs: [SMB] = []
     /// All blocks, in use or not; they come and go with growth and shrinking.
     var sizes: [BlockID: (pool: Int, ringByteCount: Int)] = [:]
+    var poolBlocks: [[BlockID]] = [[], []]
     var lastBlock = -1
     var uses: [BlockID: Use] = [:]
     /// Peers' addresses that were ever sent a block since it was free.
@@ -144,8 +145,7 @@ final class ReferenceBooks {
         for (number, pool) in Self.configuration.pools.enumerated() {
             for sizeClass in pool.geometry.classes {
                 for _ in 0..<sizeClass.blockCount {
-                    self.lastBlock += 1
-                    self.sizes[BlockID(self.lastBlock)] = (number, sizeClass.ringByteCount)
+                    self.add(BlockID(self.lastBlock + 1), number, sizeClass.ringByteCount)
                 }
             }
         }
@@ -153,13 +153,24 @@ final class ReferenceBooks {
 
     // MARK: Memory
 
+    func add(_ block: BlockID, _ pool: Int, _ ringByteCount: Int) {
+        self.lastBlock = block.rawValue
+        self.sizes[block] = (pool, ringByteCount)
+        self.poolBlocks[pool].append(block)
+    }
+
+    func remove(_ block: BlockID) {
+        guard let (pool, _) = self.sizes.removeValue(forKey: block) else { return }
+        self.poolBlocks[pool].removeAll { $0 == block }
+    }
+
     func pool(_ vlan: VLANID) -> Int {
         self.vlans[vlan]?.definition.pool == Self.fast ? 1 : 0
     }
 
     /// The blocks of a pool that there are now.
     func blocks(_ pool: Int) -> [BlockID] {
-        self.sizes.filter { $0.value.pool == pool }.keys.sorted { $0.rawValue < $1.rawValue }
+        self.poolBlocks[pool]
     }
 
     func ringByteCount(_ block: BlockID) -> Int {
