@@ -108,7 +108,10 @@ extension Hypervisor {
     /// The peer lets go (A30). The owner is told.
     mutating func unbind(_ caller: CallerID, _ token: BufferToken) throws(Refused) {
         if self.unbindAdopted(caller, token) { return }
-        if self.sessions[caller]?.endedBuffers.remove(token) == true { return self.isIdle = true }
+        if self.sessions[caller]?.endedBuffers.remove(token) == true {
+            self.isIdle = true
+            return
+        }
         guard let id = self.bindingsByBuffer[token], let smb = self.smbs[id.smb], let binding = smb.bindings[id.peer],
             binding.caller == caller
         else { throw Refused(.badToken) }

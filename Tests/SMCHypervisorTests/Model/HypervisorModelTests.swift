@@ -12,7 +12,7 @@ import Testing
     /// Each seed is 250,000 steps; the last one is drawn anew each time.
     @Test(arguments: [1, 2, 3, UInt64.random(in: 4...UInt64.max)]) func randomInstructionsKeepTheInvariants(
         seed: UInt64
-    ) {
+    ) async {
         print("HypervisorModelTests.randomInstructionsKeepTheInvariants: seed \(seed)")
         var random = SeededGenerator(seed: seed)
         var counts: [AuditRecord.Action: Int] = [:]
