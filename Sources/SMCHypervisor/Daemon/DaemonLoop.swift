@@ -187,16 +187,18 @@ final class DaemonLoop {
         self.spareDescriptor = nil
         let taken = try? self.listener.accept()
         guard case .some(let socket) = taken else { return false }
-        Self.refuse(socket, .outOfResources)
+        self.refuse(socket, .outOfResources)
         return self.prepareSpareDescriptor()
     }
 
     /// Says why before it closes. Best effort: a client that has not asked yet may see only the end.
-    private static func refuse(
+    private func refuse(
         _ socket: consuming UnixSocket, _ refusal: HypervisorRefusal, _ text: String? = nil
     ) {
         // What it asked is taken first: else the kernel tells it of a reset, and drops our answer.
-        _ = try? socket.receive(maximumByteCount: ControlHeader.byteCount)
+        if let asked = try? socket.receive(maximumByteCount: ControlHeader.byteCount) {
+            _ = ForeignDescriptors(asked.descriptors, self.closer)
+        }
         let response = ControlResponse.refused(refusal, text ?? refusal.sentence)
         try? socket.send(response.encoded(requestID: ControlHeader.anyRequest))
     }
@@ -228,7 +230,7 @@ final class DaemonLoop {
         let credentials = try socket.peerCredentials()
         if let text = self.refusal(credentials) {
             self.logger.warning("a connection was refused: \(text)")
-            return Self.refuse(socket, .tooManySessions, text)
+            return self.refuse(socket, .tooManySessions, text)
         }
         let key = self.nextKey
         self.nextKey += 1

@@ -88,8 +88,13 @@ import Testing
         }
         #expect(refused && (3...4).contains(held.count))
         held.removeAll()
-        usleep(50_000)
-        _ = try daemon.connect()
+        // Their end is noticed some time later.
+        var next: HypervisorSession?
+        for _ in 0..<500 where next == nil {
+            next = try? daemon.connect()
+            if next == nil { usleep(10_000) }
+        }
+        #expect(next != nil)
     }
 
     @Test func anIdleDaemonEndsButNotOneInUse() throws {
