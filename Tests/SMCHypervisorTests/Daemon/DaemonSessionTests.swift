@@ -186,7 +186,7 @@ import Testing
         let session = try HypervisorSession.connect(socketPath: path, timeout: .seconds(1))
         let start = ContinuousClock.now
         let group = DispatchGroup()
-        for _ in 0..<12 {
+        for _ in 0..<30 {
             group.enter()
             Thread.detachNewThread {
                 defer { group.leave() }
@@ -200,8 +200,8 @@ import Testing
             }
         }
         group.wait()
-        // Twelve seconds, if each call had its second only from its turn on.
-        #expect(ContinuousClock.now - start < .seconds(9))
+        // Thirty seconds, if each call had its second only from its turn on.
+        #expect(ContinuousClock.now - start < .seconds(20))
         #expect(server.received.count <= 3, "those whose time was over were not even sent")
     }
 
