@@ -16,11 +16,15 @@ import Testing
             let bystander = try await EchoClient(scene, port: echo.port(), count: 2)
             let before = try Self.anonymousByteCount(hypervisor)
             let descriptorCount = hypervisor.descriptorCount
+            let event = try EventDescriptor()
             var held: [HeldSocket] = []
             for number in 0..<10_000 {
                 let socket = try await Self.connect(scene)
-                // Half of them say nothing, half of them greet.
-                if number % 2 == 0 { try? socket.send(ControlRequest.hello.encoded(requestID: 1)) }
+                // Half of them say nothing, half of them greet; those that come too late bring something along.
+                let extra = number < 2000 ? [] : [event.descriptor.rawValue]
+                if number % 2 == 0 {
+                    try? socket.send(ControlRequest.hello.encoded(requestID: 1), descriptors: extra)
+                }
                 let kept = HeldSocket(socket)
                 if number < 1500 || number % 97 == 0 { held.append(kept) }
             }

@@ -88,8 +88,13 @@ import Testing
         }
         #expect(refused && (3...4).contains(held.count))
         held.removeAll()
-        usleep(50_000)
-        _ = try daemon.connect()
+        // Their end is noticed some time later.
+        var next: HypervisorSession?
+        for _ in 0..<500 where next == nil {
+            next = try? daemon.connect()
+            if next == nil { usleep(10_000) }
+        }
+        #expect(next != nil)
     }
 
     @Test func anIdleDaemonEndsButNotOneInUse() throws {
@@ -181,7 +186,7 @@ import Testing
         let session = try HypervisorSession.connect(socketPath: path, timeout: .seconds(1))
         let start = ContinuousClock.now
         let group = DispatchGroup()
-        for _ in 0..<12 {
+        for _ in 0..<30 {
             group.enter()
             Thread.detachNewThread {
                 defer { group.leave() }
@@ -195,8 +200,8 @@ import Testing
             }
         }
         group.wait()
-        // Twelve seconds, if each call had its second only from its turn on.
-        #expect(ContinuousClock.now - start < .seconds(9))
+        // Thirty seconds, if each call had its second only from its turn on.
+        #expect(ContinuousClock.now - start < .seconds(20))
         #expect(server.received.count <= 3, "those whose time was over were not even sent")
     }
 
