@@ -28,6 +28,7 @@ package enum Errno {
     package static let connectionReset = ECONNRESET
     package static let connectionRefused = ECONNREFUSED
     package static let noMemory = ENOMEM
+    package static let noSpace = ENOSPC
     package static let notFound = ENOENT
     package static let timedOut = ETIMEDOUT
     package static let notSupported = ENOSYS
