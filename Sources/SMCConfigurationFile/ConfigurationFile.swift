@@ -8,8 +8,6 @@ package enum ConfigurationFile {
     package static let systemPath = "/etc/smc/hypervisor.yaml"
     /// Bytes that a file may have: more than any honest one, so that a wrong path does not fill the memory.
     package static let byteCountMaximum = 1 << 20
-    /// The pool of those who name none.
-    package static let defaultPoolName = "main"
 
     /// How names of users and groups become numbers; nil when nobody has the name.
     package struct AccountLookup: Sendable {

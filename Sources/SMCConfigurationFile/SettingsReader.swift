@@ -7,7 +7,7 @@ struct SettingsReader {
     private let findings: Findings
     private let accounts: ConfigurationFile.AccountLookup
     private var pools: [HypervisorSettings.Pool] = []
-    private var vlans: [HypervisorSettings.VLAN] = []
+    private var vlans: [VLANDefinition] = []
 
     init(_ findings: Findings, _ accounts: ConfigurationFile.AccountLookup) {
         self.findings = findings
@@ -19,31 +19,30 @@ struct SettingsReader {
     ]
 
     mutating func read(_ root: Node?) -> HypervisorSettings {
-        let standard = HypervisorSettings.Pool(name: ConfigurationFile.defaultPoolName)
         let all = root.flatMap { Self.isNothing($0) ? nil : $0 }
         guard let all, let file = Section(all, title: "the file", keys: Self.keys, self.findings) else {
-            return HypervisorSettings(pools: [standard], vlans: [.init(id: .default, pool: standard.name)])
+            return HypervisorSettings()
         }
-        self.pools = file.sections("pools", of: "pool", keys: ["name", "size", "huge-pages"]).compactMap(self.pool)
-        if self.pools.isEmpty { self.pools = [standard] }
-        self.noteDuplicates(file, "pools", self.pools.map(\.name))
-        self.vlans = file.sections(
+        var settings = HypervisorSettings()
+        let pools = file.sections("pools", of: "pool", keys: ["name", "size", "huge-pages"]).compactMap(self.pool)
+        self.pools = pools.isEmpty ? settings.pools : pools
+        let vlans = file.sections(
             "vlans", of: "VLAN", keys: ["name", "pool", "slice", "partition-limit", "access", "enabled"]
         ).compactMap(self.vlan)
-        if self.vlans.isEmpty { self.vlans = [.init(id: .default, pool: self.pools[0].name)] }
-        self.noteDuplicates(file, "vlans", self.vlans.map(\.id.name))
-        if self.vlans.count > ControlLimits.vlansPerHypervisor {
-            file.complain(
-                "vlans", "there are \(self.vlans.count) VLANs",
-                "a hypervisor has at most \(ControlLimits.vlansPerHypervisor); run a second one for the others")
+        self.vlans = vlans.isEmpty ? [VLANDefinition(.default, pool: self.pools[0].id)] : vlans
+        (settings.pools, settings.vlans) = (self.pools, self.vlans)
+        self.checkCount(file, "pools", self.pools.count, ControlLimits.poolsPerHypervisor)
+        self.checkCount(file, "vlans", self.vlans.count, ControlLimits.vlansPerHypervisor)
+
+        let partitions = file.sections("partitions", of: "partition", keys: ["name", "users", "groups", "vlans"])
+        for (definition, authorisations) in partitions.compactMap(self.partition) {
+            settings.partitions.append(definition)
+            settings.authorisations += authorisations
         }
-        var settings = HypervisorSettings(pools: self.pools, vlans: self.vlans)
-        settings.partitions = file.sections("partitions", of: "partition", keys: ["name", "users", "groups", "vlans"])
-            .compactMap(self.partition)
-        self.noteDuplicates(file, "partitions", settings.partitions.map(\.name))
+        self.checkCount(file, "partitions", settings.partitions.count, ControlLimits.partitionDefinitions)
         settings.roles = file.sections("roles", of: "role", keys: ["name", "users", "groups", "rights", "vlans"])
             .compactMap(self.role)
-        self.noteDuplicates(file, "roles", settings.roles.map(\.name))
+        for key in ["pools", "vlans", "partitions", "roles"] { self.noteDuplicates(file, key) }
         settings.socketPath = self.path(file, "socket")
         settings.auditPath = self.path(file, "audit-file")
         settings.service = file.word("serve", HypervisorSettings.Service.self)
@@ -52,19 +51,22 @@ struct SettingsReader {
         return settings
     }
 
+    private func checkCount(_ section: Section, _ key: String, _ count: Int, _ maximum: Int) {
+        guard count > maximum else { return }
+        section.complain(key, "'\(key)' has \(count) entries", "use at most \(maximum), or a second hypervisor")
+    }
+
     private static func isNothing(_ node: Node) -> Bool {
         node.scalar.map { $0.style == .plain && ["", "~", "null"].contains($0.string) } ?? false
     }
 
-    private func noteDuplicates(_ file: Section, _ key: String, _ names: [String]) {
+    private func noteDuplicates(_ file: Section, _ key: String) {
         var seen: Set<String> = []
-        // The nodes of the names, in the same order as long as nothing else is wrong.
-        let nodes = file.list(key).compactMap { node in
-            node.mapping?.first { $0.key.scalar?.string == "name" }?.value
-        }
-        for node in nodes {
-            guard let name = node.scalar?.string, !seen.insert(name).inserted, names.contains(name) else { continue }
-            self.findings.add(node.mark, "'\(name)' stands twice in '\(key)'", "keep one of them, or rename one")
+        for node in file.list(key) {
+            guard let name = node.mapping?.first(where: { $0.key.scalar?.string == "name" })?.value,
+                let text = name.scalar?.string, !seen.insert(text).inserted
+            else { continue }
+            self.findings.add(name.mark, "'\(text)' stands twice in '\(key)'", "keep one of them, or rename one")
         }
     }
 
@@ -83,17 +85,28 @@ struct SettingsReader {
         let name = section.requiredText("name")
         let size = section.byteCount("size")
         let hugePages = section.word("huge-pages", HypervisorSettings.Pool.HugePages.self)
-        return name.map { HypervisorSettings.Pool(name: $0, byteCount: size, hugePages: hugePages ?? .prefer) }
+        guard let name else { return nil }
+        guard let id = PoolID(name) else {
+            self.complainOfName(section, name, "a pool")
+            return nil
+        }
+        return HypervisorSettings.Pool(id, byteCount: size, hugePages: hugePages ?? .prefer)
     }
 
-    private func vlan(_ section: Section) -> HypervisorSettings.VLAN? {
-        let id = section.requiredText("name").flatMap { self.vlanID($0, section, "name") }
-        let poolName = section.text("pool") ?? self.pools[0].name
-        let pool = self.pools.first { $0.name == poolName }
+    private enum AccessWord: String, CaseIterable {
+        case open, authorised
+    }
+
+    private func vlan(_ section: Section) -> VLANDefinition? {
+        let name = section.requiredText("name")
+        let id = name.flatMap { VLANID($0) }
+        if let name, id == nil { self.complainOfName(section, name, "a VLAN") }
+        let poolName = section.text("pool") ?? self.pools[0].id.name
+        let pool = self.pools.first { $0.id.name == poolName }
         if pool == nil {
             section.complain(
                 "pool", "\(section.title) is to be in pool '\(poolName)', which 'pools' does not have",
-                Self.suggestion(poolName, self.pools.map(\.name)))
+                Self.suggestion(poolName, self.pools.map(\.id.name)))
         }
         let slice = section.byteCount("slice")
         if let slice, let size = pool?.byteCount, slice > size {
@@ -108,56 +121,56 @@ struct SettingsReader {
                 "'partition-limit' of \(section.title) is larger than its slice (\(partitionLimit) and \(slice) bytes)",
                 "make it smaller, or leave it out")
         }
-        let access = section.word("access", HypervisorSettings.VLAN.Access.self)
+        let access = section.word("access", AccessWord.self)
         let isEnabled = section.flag("enabled")
-        return id.map {
-            HypervisorSettings.VLAN(
-                id: $0, pool: poolName, sliceByteCount: slice, partitionByteCount: partitionLimit,
-                access: access ?? .open, isEnabled: isEnabled ?? true)
-        }
+        guard let id, let pool else { return nil }
+        return VLANDefinition(
+            id, pool: pool.id, sliceByteCount: slice, partitionLimitByteCount: partitionLimit,
+            access: access == .authorised ? .authorised : .open, isEnabled: isEnabled ?? true)
     }
 
-    private func partition(_ section: Section) -> HypervisorSettings.Partition? {
+    private func partition(_ section: Section) -> (PartitionDefinition, [Authorisation])? {
         let name = section.requiredText("name")
-        if let name, name.utf8.count > ControlLimits.nameByteCount {
+        if let name, name.isEmpty || name.utf8.count > ControlLimits.nameByteCount {
             section.complain(
                 "name", "the name of \(section.title) has \(name.utf8.count) bytes",
-                "use at most \(ControlLimits.nameByteCount)")
+                "use 1 to \(ControlLimits.nameByteCount)")
         }
         let accounts = self.accountSet(section)
+        for (key, count) in [("users", accounts.userIDs.count), ("groups", accounts.groupIDs.count)] {
+            self.checkCount(section, key, count, ControlLimits.usersPerPartition)
+        }
         let nodes = section.list("vlans")
         if nodes.isEmpty {
             section.complain("vlans", "\(section.title) is on no VLAN", "add 'vlans:' with one or more names")
         }
-        if nodes.count > ControlLimits.vlansPerPartition {
-            section.complain(
-                "vlans", "\(section.title) is on \(nodes.count) VLANs", "use at most \(ControlLimits.vlansPerPartition)")
-        }
-        let memberships = nodes.compactMap { self.membership($0, section) }
-        return name.map { HypervisorSettings.Partition(name: $0, accounts: accounts, memberships: memberships) }
+        guard let name else { return nil }
+        let definition = PartitionDefinition(
+            name: name, userIDs: accounts.userIDs.sorted(), groupIDs: accounts.groupIDs.sorted())
+        return (definition, nodes.compactMap { self.authorisation($0, section, name) })
     }
 
     /// The name of a VLAN alone, or with a limit.
-    private func membership(_ node: Node, _ partition: Section) -> HypervisorSettings.Partition.Membership? {
+    private func authorisation(_ node: Node, _ section: Section, _ partition: String) -> Authorisation? {
         if let scalar = node.scalar {
-            return self.knownVLAN(scalar.string, node.mark).map { .init(vlan: $0) }
+            return self.knownVLAN(scalar.string, node.mark).map { Authorisation(partition: partition, vlan: $0) }
         }
         guard
-            let section = Section(
-                node, title: "a VLAN of \(partition.title)", keys: ["name", "limit"], self.findings),
-            let name = section.requiredText("name"), let vlan = self.knownVLAN(name, section.node("name")?.mark)
+            let entry = Section(
+                node, title: "a VLAN of \(section.title)", keys: ["name", "limit"], self.findings),
+            let name = entry.requiredText("name"), let vlan = self.knownVLAN(name, entry.node("name")?.mark)
         else { return nil }
-        return .init(vlan: vlan, limitByteCount: section.byteCount("limit"))
+        return Authorisation(partition: partition, vlan: vlan, limitByteCount: entry.byteCount("limit"))
     }
 
-    private func role(_ section: Section) -> AdministrativeRole? {
+    private func role(_ section: Section) -> HypervisorSettings.Role? {
         let name = section.requiredText("name")
         let accounts = self.accountSet(section)
-        let known = AdministrativeRight.allCases.map(\.rawValue)
-        var rights: Set<AdministrativeRight> = []
+        let known = Roles.Role.allCases.map(\.rawValue)
+        var rights: Set<Roles.Role> = []
         for node in section.list("rights") {
             let word = node.scalar?.string ?? ""
-            if let right = AdministrativeRight(rawValue: word) {
+            if let right = Roles.Role(rawValue: word) {
                 rights.insert(right)
             } else {
                 self.findings.add(
@@ -169,13 +182,13 @@ struct SettingsReader {
             section.complain("rights", "\(section.title) has no rights", "add 'rights:' with \(Spelling.list(known))")
         }
         let scope = self.scope(section)
-        return name.map { AdministrativeRole(name: $0, accounts: accounts, rights: rights, scope: scope) }
+        return name.map { HypervisorSettings.Role(name: $0, accounts: accounts, rights: rights, scope: scope) }
     }
 
     /// `all`, which is also meant when nothing is said, or names.
-    private func scope(_ section: Section) -> AdministrativeRole.Scope {
+    private func scope(_ section: Section) -> Roles.Scope {
         let nodes = section.list("vlans")
-        if nodes.isEmpty || nodes.count == 1 && nodes[0].scalar?.string == "all" { return .everywhere }
+        if nodes.isEmpty || nodes.count == 1 && nodes[0].scalar?.string == "all" { return .all }
         return .vlans(Set(nodes.compactMap { self.knownVLAN($0.scalar?.string ?? "", $0.mark) }))
     }
 
@@ -195,12 +208,10 @@ struct SettingsReader {
         Spelling.nearest(to: word, in: known).map { "did you mean '\($0)'?" } ?? "there is \(Spelling.list(known))"
     }
 
-    private func vlanID(_ name: String, _ section: Section, _ key: String) -> VLANID? {
-        if let id = VLANID(name) { return id }
+    private func complainOfName(_ section: Section, _ name: String, _ kind: String) {
         section.complain(
-            key, "'\(name)' is no name for a VLAN",
+            "name", "'\(name)' is no name for \(kind)",
             "use 1 to \(VLANID.maximumByteCount) of A-Z, a-z, 0-9, dot, dash and underscore")
-        return nil
     }
 
     private func knownVLAN(_ name: String, _ mark: Mark?) -> VLANID? {

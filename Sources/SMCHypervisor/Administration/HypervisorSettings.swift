@@ -9,71 +9,30 @@ package struct HypervisorSettings: Hashable, Sendable {
             case never, prefer, require
         }
 
-        package var name: String
+        package var id: PoolID
         /// Control areas included; nil: as much as a hypervisor takes that was told nothing.
         package var byteCount: Int?
         package var hugePages: HugePages
 
-        package init(name: String, byteCount: Int? = nil, hugePages: HugePages = .prefer) {
-            self.name = name
+        package init(_ id: PoolID, byteCount: Int? = nil, hugePages: HugePages = .prefer) {
+            self.id = id
             self.byteCount = byteCount
             self.hugePages = hugePages
         }
     }
 
-    /// A VLAN and its part of a pool (seed A15, A41, A62).
-    package struct VLAN: Hashable, Sendable {
-        package enum Access: String, Hashable, Sendable, CaseIterable {
-            /// Whoever may use the hypervisor may join.
-            case open
-            /// Only partitions that were authorised may join (seed A42).
-            case authorised
-        }
-
-        package var id: VLANID
-        /// Name of a pool.
-        package var pool: String
-        /// Bytes of the pool that it may use; nil: all.
-        package var sliceByteCount: Int?
-        /// Bytes of the slice that one partition may use; nil: all.
-        package var partitionByteCount: Int?
-        package var access: Access
-        package var isEnabled: Bool
-
-        package init(
-            id: VLANID, pool: String, sliceByteCount: Int? = nil, partitionByteCount: Int? = nil,
-            access: Access = .open, isEnabled: Bool = true
-        ) {
-            self.id = id
-            self.pool = pool
-            self.sliceByteCount = sliceByteCount
-            self.partitionByteCount = partitionByteCount
-            self.access = access
-            self.isEnabled = isEnabled
-        }
-    }
-
-    /// A partition that is known before it joins (seed A36, A58): who may come under its name, and where it may join.
-    package struct Partition: Hashable, Sendable {
-        package struct Membership: Hashable, Sendable {
-            package var vlan: VLANID
-            /// Bytes that it may use there; nil: as many as the VLAN gives to each partition.
-            package var limitByteCount: Int?
-
-            package init(vlan: VLANID, limitByteCount: Int? = nil) {
-                self.vlan = vlan
-                self.limitByteCount = limitByteCount
-            }
-        }
-
+    /// What some users and groups may do as administrators.
+    package struct Role: Hashable, Sendable {
         package var name: String
         package var accounts: AccountSet
-        package var memberships: [Membership]
+        package var rights: Set<Roles.Role>
+        package var scope: Roles.Scope
 
-        package init(name: String, accounts: AccountSet, memberships: [Membership]) {
+        package init(name: String, accounts: AccountSet, rights: Set<Roles.Role>, scope: Roles.Scope = .all) {
             self.name = name
             self.accounts = accounts
-            self.memberships = memberships
+            self.rights = rights
+            self.scope = scope
         }
     }
 
@@ -102,16 +61,28 @@ package struct HypervisorSettings: Hashable, Sendable {
     package var service: Service?
     package var pools: [Pool]
     /// The first is the one of partitions that ask for none.
-    package var vlans: [VLAN]
-    package var partitions: [Partition] = []
-    package var roles: [AdministrativeRole] = []
+    package var vlans: [VLANDefinition]
+    /// Names that only some users may use.
+    package var partitions: [PartitionDefinition] = []
+    /// Where those may go that need to be let in, and what they may use there.
+    package var authorisations: [Authorisation] = []
+    package var roles: [Role] = []
     package var limits = Limits()
     package var auditPath: String?
     package var logLevel: LogLevel?
 
-    package init(pools: [Pool], vlans: [VLAN]) {
+    package init(pools: [Pool] = [Pool(.default)], vlans: [VLANDefinition] = [VLANDefinition(.default)]) {
         self.pools = pools
         self.vlans = vlans
+    }
+
+    /// What a process may do as an administrator: everything that any role of its user or of one of its groups allows.
+    package func roles(userID: UInt32, groupIDs: Set<UInt32>) -> Roles {
+        var sum = Roles.none
+        for role in self.roles where role.accounts.contains(userID: userID, groupIDs: groupIDs) {
+            for right in role.rights { sum.grant(right, for: role.scope) }
+        }
+        return sum
     }
 }
 

@@ -14,6 +14,11 @@ package struct JSONLine: Sendable {
         self.members += String(value).utf8
     }
 
+    package mutating func add(_ name: String, _ value: Bool) {
+        self.begin(name)
+        self.members += (value ? "true" : "false").utf8
+    }
+
     package mutating func add(_ name: String, _ value: String?) {
         guard let value else { return }
         self.add(name, value)

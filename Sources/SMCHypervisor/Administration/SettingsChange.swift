@@ -1,0 +1,125 @@
+package import SMCWire
+
+/// Why a configuration cannot be put into force while the hypervisor runs. Nothing of it was.
+package struct SettingsRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+    package var reasons: [String]
+
+    package init(_ reasons: [String]) {
+        self.reasons = reasons
+    }
+
+    package var description: String {
+        self.reasons.joined(separator: "; ")
+    }
+}
+
+/// The way from the books as they are to what a configuration says. No I/O.
+package enum SettingsChange {
+    /// Instructions that make the books what `new` says: what stands there is made, or changed if it is otherwise; what
+    /// stood in `old` and stands there no more is removed, unless it is in use. What administrators made besides stays.
+    ///
+    /// - Parameter old: what the books were made from, before administrators changed them.
+    /// - Throws: what can only be changed by a new start.
+    package static func requests(
+        from old: HypervisorSettings, to new: HypervisorSettings, books: HypervisorStatus
+    ) throws(SettingsRefusal) -> [AdministrativeRequest] {
+        let obstacles = Self.obstacles(from: old, to: new)
+        guard obstacles.isEmpty else { throw SettingsRefusal(obstacles) }
+        let (grown, shrunk) = Self.poolRequests(from: old, to: new)
+        // Memory first, then what lives on it; what goes, goes in the other order.
+        return grown + Self.vlanRequests(new, books) + Self.partitionRequests(new, books)
+            + Self.authorisationRequests(new, books) + Self.removals(from: old, to: new, books) + shrunk
+    }
+
+    /// What a running hypervisor cannot change.
+    private static func obstacles(from old: HypervisorSettings, to new: HypervisorSettings) -> [String] {
+        var obstacles: [String] = []
+        if old.socketPath != new.socketPath {
+            obstacles.append("'socket' was \(old.socketPath ?? "not set") and is \(new.socketPath ?? "not set")")
+        }
+        if old.service != new.service {
+            obstacles.append("'serve' was \(old.service?.rawValue ?? "not set") and is \(new.service?.rawValue ?? "not set")")
+        }
+        if old.vlans.first?.id != new.vlans.first?.id {
+            let (before, after) = (old.vlans.first?.id.name ?? "", new.vlans.first?.id.name ?? "")
+            obstacles.append("the first VLAN, which is for programs that ask for none, was \(before) and is \(after)")
+        }
+        for pool in old.pools {
+            guard let next = new.pools.first(where: { $0.id == pool.id }) else {
+                obstacles.append("the pool \(pool.id) is gone")
+                continue
+            }
+            if pool.hugePages != next.hugePages {
+                obstacles.append("'huge-pages' of the pool \(pool.id) was \(pool.hugePages) and is \(next.hugePages)")
+            }
+            if pool.byteCount != next.byteCount, pool.byteCount == nil || next.byteCount == nil {
+                obstacles.append("the pool \(pool.id) has a 'size' in one of the two files only")
+            }
+        }
+        for pool in new.pools where !old.pools.contains(where: { $0.id == pool.id }) {
+            obstacles.append("the pool \(pool.id) is new")
+        }
+        return obstacles.map { "\($0): that needs a new start" }
+    }
+
+    private static func poolRequests(
+        from old: HypervisorSettings, to new: HypervisorSettings
+    ) -> (grown: [AdministrativeRequest], shrunk: [AdministrativeRequest]) {
+        var (grown, shrunk): ([AdministrativeRequest], [AdministrativeRequest]) = ([], [])
+        for pool in new.pools {
+            let before = old.pools.first { $0.id == pool.id }?.byteCount
+            guard let before, let after = pool.byteCount else { continue }
+            if after > before { grown.append(.growPool(pool.id, byteCount: after - before)) }
+            if after < before { shrunk.append(.shrinkPool(pool.id, byteCount: before - after)) }
+        }
+        return (grown, shrunk)
+    }
+
+    private static func vlanRequests(_ new: HypervisorSettings, _ books: HypervisorStatus) -> [AdministrativeRequest] {
+        let present = Dictionary(uniqueKeysWithValues: books.vlans.map { ($0.vlan, $0.definition) })
+        return new.vlans.compactMap { wanted in
+            guard let definition = present[wanted.id] else { return .createVLAN(wanted) }
+            return definition == wanted ? nil : .changeVLAN(wanted)
+        }
+    }
+
+    private static func partitionRequests(
+        _ new: HypervisorSettings, _ books: HypervisorStatus
+    ) -> [AdministrativeRequest] {
+        let present = Dictionary(uniqueKeysWithValues: books.definitions.map { ($0.name, $0) })
+        return new.partitions.compactMap { wanted in
+            guard let definition = present[wanted.name] else { return .createPartition(wanted) }
+            return AccountSet(definition) == AccountSet(wanted) ? nil : .changePartition(wanted)
+        }
+    }
+
+    private static func authorisationRequests(
+        _ new: HypervisorSettings, _ books: HypervisorStatus
+    ) -> [AdministrativeRequest] {
+        let present = Set(books.authorisations)
+        return new.authorisations.filter { !present.contains($0) }.map { .authorise($0) }
+    }
+
+    private static func removals(
+        from old: HypervisorSettings, to new: HypervisorSettings, _ books: HypervisorStatus
+    ) -> [AdministrativeRequest] {
+        func right(_ authorisation: Authorisation) -> [String] { [authorisation.partition, authorisation.vlan.name] }
+        let (rights, present) = (Set(new.authorisations.map(right)), Set(books.authorisations.map(right)))
+        let revoked = old.authorisations.filter { !rights.contains(right($0)) && present.contains(right($0)) }
+        let partitions = old.partitions.map(\.name).filter { name in
+            !new.partitions.contains { $0.name == name } && books.definitions.contains { $0.name == name }
+        }
+        let vlans = old.vlans.map(\.id).filter { id in
+            !new.vlans.contains { $0.id == id } && books.vlans.contains { $0.vlan == id }
+        }
+        return revoked.map { .revoke(partition: $0.partition, $0.vlan) }
+            + partitions.map { .destroyPartition($0, isForced: false) }
+            + vlans.map { .destroyVLAN($0, isForced: false) }
+    }
+}
+
+extension AccountSet {
+    package init(_ definition: PartitionDefinition) {
+        self.init(userIDs: Set(definition.userIDs), groupIDs: Set(definition.groupIDs))
+    }
+}
