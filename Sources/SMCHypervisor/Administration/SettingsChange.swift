@@ -23,12 +23,10 @@ package enum SettingsChange {
     package static func requests(
         from old: HypervisorSettings, to new: HypervisorSettings, books: HypervisorStatus
     ) throws(SettingsRefusal) -> [AdministrativeRequest] {
-        let obstacles = Self.obstacles(from: old, to: new)
+        let obstacles = Self.obstacles(from: old, to: new) + Self.poolObstacles(from: old, to: new, books)
         guard obstacles.isEmpty else { throw SettingsRefusal(obstacles) }
-        let (grown, shrunk) = Self.poolRequests(from: old, to: new)
-        // Memory first, then what lives on it; what goes, goes in the other order.
-        return grown + Self.vlanRequests(new, books) + Self.partitionRequests(new, books)
-            + Self.authorisationRequests(new, books) + Self.removals(from: old, to: new, books) + shrunk
+        return Self.vlanRequests(new, books) + Self.partitionRequests(new, books)
+            + Self.authorisationRequests(new, books) + Self.removals(from: old, to: new, books)
     }
 
     /// What a running hypervisor cannot change.
@@ -52,9 +50,6 @@ package enum SettingsChange {
             if pool.hugePages != next.hugePages {
                 obstacles.append("'huge-pages' of the pool \(pool.id) was \(pool.hugePages) and is \(next.hugePages)")
             }
-            if pool.byteCount != next.byteCount, pool.byteCount == nil || next.byteCount == nil {
-                obstacles.append("the pool \(pool.id) has a 'size' in one of the two files only")
-            }
         }
         for pool in new.pools where !old.pools.contains(where: { $0.id == pool.id }) {
             obstacles.append("the pool \(pool.id) is new")
@@ -62,18 +57,28 @@ package enum SettingsChange {
         return obstacles.map { "\($0): that needs a new start" }
     }
 
-    private static func poolRequests(
-        from old: HypervisorSettings, to new: HypervisorSettings
-    ) -> (grown: [AdministrativeRequest], shrunk: [AdministrativeRequest]) {
-        var (grown, shrunk): ([AdministrativeRequest], [AdministrativeRequest]) = ([], [])
-        for pool in new.pools {
-            let before = old.pools.first { $0.id == pool.id }?.byteCount
-            guard let before, let after = pool.byteCount else { continue }
-            if after > before { grown.append(.growPool(pool.id, byteCount: after - before)) }
-            if after < before { shrunk.append(.shrinkPool(pool.id, byteCount: before - after)) }
+    /// Taking memory takes time and may fail, so it is a verb of its own; then the file may say the new size.
+    private static func poolObstacles(
+        from old: HypervisorSettings, to new: HypervisorSettings, _ books: HypervisorStatus
+    ) -> [String] {
+        new.pools.compactMap { pool in
+            guard let wanted = pool.byteCount, let before = old.pools.first(where: { $0.id == pool.id }),
+                before.byteCount != wanted
+            else { return nil }
+            let classes = books.pools.filter { $0.pool == pool.id }
+            let present = classes.reduce(0) { $0 + $1.blockCount * ($1.ringByteCount + Self.controlByteCount) }
+            // A pool is a whole number of blocks, so it is never exactly what was asked for.
+            let tolerance = 2 * (classes.map(\.ringByteCount).max() ?? 0)
+            guard abs(present - wanted) > tolerance else { return nil }
+            let verb = present < wanted ? "grow" : "shrink"
+            return
+                "the pool \(pool.id) has \(present) bytes and its 'size' is \(wanted) now: run `smc admin pool \(verb) "
+                + "\(pool.id) \(abs(present - wanted))` first"
         }
-        return (grown, shrunk)
     }
+
+    /// Before the ring in each block.
+    private static let controlByteCount = 4096
 
     private static func vlanRequests(_ new: HypervisorSettings, _ books: HypervisorStatus) -> [AdministrativeRequest] {
         let present = Dictionary(uniqueKeysWithValues: books.vlans.map { ($0.vlan, $0.definition) })
