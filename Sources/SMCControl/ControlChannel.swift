@@ -87,7 +87,13 @@ struct ControlChannel: ~Copyable, Sendable {
         switch (request, response) {
         case (_, .created(let record)): self.compensations.append(.destroy(record.owner))
         case (_, .accepted(let record)): self.compensations.append(.unbindBuffer(record.buffer))
-        case (.bind(let owner, _), .bound): self.compensations.append(.unbindOwner(owner))
+        // Memory that nobody can map any more: the SMB is of no use, and its owner shall find that out.
+        case (.bind(let owner, _), .bound(_, _, .some)), (.unbindOwner(let owner, _), .replaced(.some)),
+            (.renew(let owner), .replaced(.some)):
+            self.compensations.append(.destroy(owner))
+        case (.establish, .addresses(let new)):
+            self.compensations += new.map { .withdraw($0.smgid, isForced: true) }
+        case (.bind(let owner, let peer), .bound): self.compensations.append(.unbindOwner(owner, from: peer))
         default: break  // Nothing was given that would stay.
         }
     }

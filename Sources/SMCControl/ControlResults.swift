@@ -16,10 +16,13 @@ package struct BoundSMB: ~Copyable, Sendable {
     package let offer: OfferToken
     /// The bit that the peer will set in our incoming array.
     package let signal: SignalGrant
+    /// New memory with the contents of the old one, which a former peer may still have: map it in its place.
+    package let replacement: MemoryFile?
 
-    init(offer: OfferToken, signal: consuming SignalGrant) {
+    init(offer: OfferToken, signal: consuming SignalGrant, replacement: consuming MemoryFile?) {
         self.offer = offer
         self.signal = signal
+        self.replacement = replacement
     }
 
     /// Takes it apart.

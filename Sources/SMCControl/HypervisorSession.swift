@@ -1,4 +1,4 @@
-internal import SMCSystem
+package import SMCSystem
 package import SMCWire
 internal import Synchronization
 
@@ -92,7 +92,7 @@ package final class HypervisorSession: Sendable {
     package func createSMB(ringByteCount: Int, on address: SMGID) throws(ControlError) -> CreatedSMB {
         try self.call(.createSMB(ringByteCount: max(0, ringByteCount), on: address)) {
             (response, descriptors) throws(ControlError) in
-            guard case .created(let record) = response else { throw Self.wrongAnswer }
+            guard case .created(let record) = response, record.isMapped else { throw Self.wrongAnswer }
             return CreatedSMB(
                 owner: record.owner, file: try descriptors.takeMemory(byteCount: record.fileByteCount),
                 ringByteCount: record.ringByteCount)
@@ -102,15 +102,16 @@ package final class HypervisorSession: Sendable {
     /// Offers an SMB of ours to a peer (A27).
     package func bind(_ owner: OwnerToken, to peer: SMGID) throws(ControlError) -> BoundSMB {
         try self.call(.bind(owner, to: peer)) { (response, descriptors) throws(ControlError) in
-            guard case .bound(let offer, let signal) = response else { throw Self.wrongAnswer }
-            return BoundSMB(offer: offer, signal: try Self.grant(signal, &descriptors))
+            guard case .bound(let offer, let signal, let replacement) = response else { throw Self.wrongAnswer }
+            let memory = try Self.replacement(replacement, &descriptors)
+            return BoundSMB(offer: offer, signal: try Self.grant(signal, &descriptors), replacement: memory)
         }
     }
 
     /// Takes an SMB that `owner` offered to us (A28).
     package func accept(_ offer: OfferToken, from owner: SMGID) throws(ControlError) -> AcceptedSMB {
         try self.call(.accept(offer, from: owner)) { (response, descriptors) throws(ControlError) in
-            guard case .accepted(let record) = response else { throw Self.wrongAnswer }
+            guard case .accepted(let record) = response, record.isMapped else { throw Self.wrongAnswer }
             let file = try descriptors.takeMemory(byteCount: record.fileByteCount)
             return AcceptedSMB(
                 buffer: record.buffer, file: file, ringByteCount: record.ringByteCount,
@@ -128,9 +129,26 @@ package final class HypervisorSession: Sendable {
         try self.perform(.unbindBuffer(buffer))
     }
 
-    /// Takes an offer or a binding of our own SMB back. The peer keeps what it mapped until it lets go (A30).
-    package func unbind(_ owner: OwnerToken) throws(ControlError) {
-        try self.perform(.unbindOwner(owner))
+    /// Takes our SMB back from one peer, or from all (A30).
+    ///
+    /// - Returns: new memory with the same contents, if a peer had the old one: map it in its place.
+    @discardableResult
+    package func unbind(_ owner: OwnerToken, from peer: SMGID? = nil) throws(ControlError) -> MemoryFile? {
+        try self.replaced(by: .unbindOwner(owner, from: peer))
+    }
+
+    /// Has the memory of our SMB replaced, so that nobody who had it has it any more. Peers that had it are unbound.
+    ///
+    /// - Returns: new memory with the same contents; nil when nobody had the old one.
+    package func renew(_ owner: OwnerToken) throws(ControlError) -> MemoryFile? {
+        try self.replaced(by: .renew(owner))
+    }
+
+    private func replaced(by request: ControlRequest) throws(ControlError) -> MemoryFile? {
+        try self.call(request) { (response, descriptors) throws(ControlError) in
+            guard case .replaced(let replacement) = response else { throw Self.wrongAnswer }
+            return try Self.replacement(replacement, &descriptors)
+        }
     }
 
     /// Gives an SMB of ours back to the pool, bound or not (A26).
@@ -168,6 +186,13 @@ package final class HypervisorSession: Sendable {
 
 extension HypervisorSession {
     private static let wrongAnswer = ControlError.protocolViolation("an answer of another kind than was asked for")
+
+    private static func replacement(
+        _ byteCount: Int?, _ descriptors: inout ReceivedDescriptors
+    ) throws(ControlError) -> MemoryFile? {
+        guard let byteCount else { return nil }
+        return try descriptors.takeMemory(byteCount: byteCount)
+    }
 
     private static func grant(
         _ record: SignalRecord, _ descriptors: inout ReceivedDescriptors

@@ -115,9 +115,9 @@ extension HypervisorStatus {
             },
             "smbs": self.smbs.map {
                 [
-                    "vlan": $0.vlan.name, "owner": $0.owner.map { "\($0)" } ?? NSNull(),
+                    "number": $0.number, "vlan": $0.vlan.name, "owner": "\($0.owner)",
                     "peer": $0.peer.map { "\($0)" } ?? NSNull(), "ringByteCount": $0.ringByteCount,
-                    "state": "\($0.state)",
+                    "state": "\($0.state)", "tainted": $0.isTainted,
                 ] as [String: Any]
             },
             "connections": self.connections.map {

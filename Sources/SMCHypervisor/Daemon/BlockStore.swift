@@ -38,6 +38,11 @@ struct BlockStore: ~Copyable {
         try self.blocks[block.rawValue].memory.lend()
     }
 
+    /// The block in our own memory, for as long as the mapping is held.
+    borrowing func mapping(_ block: BlockID) throws(SystemCallError) -> Mapping {
+        try Mapping(self.blocks[block.rawValue].memory.file)
+    }
+
     var hasPending: Bool {
         !self.pending.isEmpty
     }

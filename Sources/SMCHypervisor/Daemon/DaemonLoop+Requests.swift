@@ -1,4 +1,5 @@
 internal import Logging
+internal import SMCMemory
 internal import SMCSystem
 internal import SMCWire
 
@@ -45,7 +46,7 @@ extension DaemonLoop {
             return
         }
         var outcome = self.hypervisor.perform(.request(request), by: session.caller)
-        if case .refused(.poolExhausted, _) = outcome.response {
+        if case .refused(let code, _) = outcome.response, code == .poolExhausted || code == .quotaExceeded {
             // Perhaps what is needed is only waiting to be zeroed.
             self.blocks.retryLent()
             self.reclaim(byteLimit: .max)
@@ -55,7 +56,8 @@ extension DaemonLoop {
         guard let attachments = self.carryOut(outcome.effects) else {
             return self.end(key, "no descriptors left to answer it")
         }
-        guard self.answer(outcome.response, requestID: requestID, attachments.numbers, session) else {
+        let response = attachments.response ?? outcome.response
+        guard self.answer(response, requestID: requestID, attachments.numbers, session) else {
             return self.end(key, "it does not read its answers, or is gone")
         }
     }
@@ -94,6 +96,8 @@ extension DaemonLoop {
         fileprivate var lent: [Int32] = []
         /// Holds the rest of them.
         fileprivate var pairs: [PairFiles] = []
+        /// The answer itself, where an effect makes it.
+        fileprivate var response: ControlResponse?
 
         deinit {
             for number in self.lent {
@@ -135,9 +139,38 @@ extension DaemonLoop {
                 attachments.pairs.append(pair)
             case .markGone(let id): self.pairs[id]?.markGone()
             case .dropPair(let id): self.pairs[id] = nil
+            case .notify(let id, let direction, let bit): self.pairs[id]?.notify(direction, bit: bit)
             case .reclaim(let block): self.blocks.reclaim(block)
+            case .takeStatusBits(let id, let directions):
+                attachments.response = .statusBits(self.pairs[id]?.takeBits(directions) ?? [])
+            case .replace, .read, .write, .compareAndMove:
+                guard self.access(effect, &attachments) else { return nil }
             }
         }
         return attachments
+    }
+
+    /// Effects on the contents of a block, through a mapping of our own.
+    ///
+    /// - Returns: false when the block could not be mapped.
+    private func access(_ effect: Effect, _ attachments: inout Attachments) -> Bool {
+        do throws(SystemCallError) {
+            switch effect {
+            case .replace(let old, let new):
+                try self.blocks.mapping(new).copy(from: try self.blocks.mapping(old))
+            case .read(let block, let offset, let byteCount):
+                attachments.response = .bytes(try self.blocks.mapping(block).read(byteCount, at: offset))
+            case .write(let block, let offset, let bytes): try self.blocks.mapping(block).write(bytes, at: offset)
+            case .compareAndMove(let block, let offset, let expected, let desired):
+                let mapping = try self.blocks.mapping(block)
+                attachments.response = .original(
+                    SharedWord.compareExchange(in: mapping, at: offset, expected: expected, desired: desired))
+            default: break
+            }
+            return true
+        } catch {
+            self.logger.error("a block cannot be mapped: \(error)")
+            return false
+        }
     }
 }

@@ -53,10 +53,10 @@ final class DaemonLoop {
         self.blocks = blocks
         self.listener = listener
         let vlans = configuration.vlans.map {
-            Hypervisor.Configuration.VLAN($0, limitByteCount: configuration.vlanLimits[$0])
+            VLANDefinition($0, sliceByteCount: configuration.vlanLimits[$0])
         }
         var model = Hypervisor.Configuration(
-            vlans: vlans, pool: plan.geometry, bitsPerDirection: StatusBitArrayLayout.bitCount)
+            vlans: vlans, pools: [.init(.default, plan.geometry)], bitsPerDirection: StatusBitArrayLayout.bitCount)
         model.processID = Process.processID
         model.partitionsMaximum = configuration.partitionsMaximum
         // The system's generator: nobody can guess a token.
@@ -142,15 +142,16 @@ final class DaemonLoop {
         let credentials = try socket.peerCredentials()
         let key = self.nextKey
         self.nextKey += 1
-        let isAllowed =
-            self.configuration.allowedUsers == .everyone || credentials.userID == 0
-            || credentials.userID == Process.userID
+        let isOwn = credentials.userID == 0 || credentials.userID == Process.userID
+        let isAllowed = isOwn || self.configuration.allowedUsers == .everyone
         try self.poller.add(socket.descriptor.rawValue, for: [.readable, .peerClosed], key: key)
         let session = DaemonSession(
             socket: socket, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
             handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
         self.sessions[key] = session
-        let identity = CallerIdentity(processID: credentials.processID, userID: credentials.userID)
+        let identity = CallerIdentity(
+            processID: credentials.processID, userID: credentials.userID, groupIDs: [credentials.groupID],
+            roles: isOwn ? .all : .none)
         _ = self.hypervisor.perform(.open(identity), by: session.caller)
     }
 

@@ -46,6 +46,30 @@ final class PairFiles {
         }
     }
 
+    /// SIGB on behalf of one side: sets the bit and, if it was not set, signals the other.
+    func notify(_ direction: Direction, bit: Int) {
+        switch direction {
+        case .toLow: if self.toLow.array.set(bit) { self.toLow.event.signal() }
+        case .toHigh: if self.toHigh.array.set(bit) { self.toHigh.event.signal() }
+        }
+    }
+
+    /// Takes the bits of these directions together, as words, zeros at the end left out.
+    func takeBits(_ directions: [Direction]) -> [UInt64] {
+        var words = [UInt64](repeating: 0, count: StatusBitArrayLayout.wordCount)
+        for direction in directions {
+            switch direction {
+            case .toLow:
+                self.toLow.event.clear()
+                self.toLow.array.takeAll { words[$0 / 64] |= 1 << UInt64($0 % 64) }
+            case .toHigh:
+                self.toHigh.event.clear()
+                self.toHigh.array.takeAll { words[$0 / 64] |= 1 << UInt64($0 % 64) }
+            }
+        }
+        return Array(words[..<((words.lastIndex { $0 != 0 } ?? -1) + 1)])
+    }
+
     /// Tells whoever is left that its counterpart is gone.
     func markGone() {
         self.toLow.array.markCounterpartGone()

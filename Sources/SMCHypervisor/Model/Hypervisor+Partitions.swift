@@ -4,40 +4,112 @@ internal import SMCWire
 extension Hypervisor {
     /// A session becomes a partition with an address on each VLAN that it asks for (A38, A39, A42).
     mutating func join(_ caller: CallerID, _ name: String, _ wanted: [VLANID]) throws(Refused) -> ControlResponse {
-        guard var session = self.sessions[caller], !session.isPartition else { throw Refused(.alreadyJoined) }
+        guard var session = self.sessions[caller], !session.isJoined else { throw Refused(.alreadyJoined) }
         guard self.partitionCount < self.configuration.partitionsMaximum else {
             throw Refused(
                 .tooManyPartitions,
                 "There are \(self.partitionCount) partitions, as many as this hypervisor may have; end some of them.")
         }
-        var vlans: [VLANID] = []
-        for vlan in wanted.isEmpty ? self.configuration.vlans.prefix(1).map(\.id) : wanted where !vlans.contains(vlan) {
-            guard self.configuration.vlans.contains(where: { $0.id == vlan }) else {
-                let known = self.configuration.vlans.map(\.id.name).joined(separator: ", ")
+        session.name = name
+        if let partition = self.partitions[name] {
+            guard partition.isFor(session.identity) else {
                 throw Refused(
-                    .unknownVLAN,
-                    "There is no VLAN \(vlan) here, only: \(known). Start the hypervisor with --vlan to have it."
-                )
+                    .notAuthorized,
+                    "The partition '\(name)' is defined for other users than \(session.identity.userID); use another "
+                        + "name, or ask an administrator for it.")
             }
+            session.isDefined = true
+        }
+        var vlans: [VLANID] = []
+        for vlan in wanted.isEmpty ? [self.defaultVLAN].compactMap(\.self) : wanted where !vlans.contains(vlan) {
+            try self.checkEntry(session, vlan)
             vlans.append(vlan)
         }
-        session.name = name
-        for vlan in vlans {
-            let address = self.newAddress()
-            self.addresses[address] = (caller, vlan)
-            session.addresses.append(Membership.Address(vlan: vlan, smgid: address))
+        guard !vlans.isEmpty else {
+            throw Refused(.unknownVLAN, "There is no default VLAN here; name one of: \(self.vlanNames).")
         }
+        session.isJoined = true
         self.sessions[caller] = session
+        for vlan in vlans {
+            self.addAddress(caller, vlan)
+        }
         self.partitionCount += 1
+        if session.isDefined { self.partitions[name]?.sessions.insert(caller) }
+        self.object.partition = name
+        let addresses = self.sessions[caller]?.addresses ?? []
+        self.object.vlan = addresses.first?.vlan
+        self.object.address = addresses.first?.smgid
         return .joined(
             Membership(
-                cec: self.cec, addresses: session.addresses, hypervisorProcessID: self.configuration.processID,
-                largestRingByteCount: self.pool.largestRingByteCount))
+                cec: self.cec, addresses: addresses, hypervisorProcessID: self.configuration.processID,
+                largestRingByteCount: self.largestRingByteCount(addresses)))
+    }
+
+    private func largestRingByteCount(_ addresses: [Membership.Address]) -> Int {
+        addresses.compactMap { self.vlans[$0.vlan]?.pool }.map { self.pools[$0].largestRingByteCount }.max() ?? 0
+    }
+
+    private var vlanNames: String {
+        self.vlans.keys.sorted().map(\.name).joined(separator: ", ")
+    }
+
+    /// Whether a session may have an address on a VLAN (A42).
+    private func checkEntry(_ session: Session, _ vlan: VLANID) throws(Refused) {
+        guard let books = self.vlans[vlan] else {
+            throw Refused(
+                .unknownVLAN,
+                "There is no VLAN \(vlan) here, only: \(self.vlanNames). An administrator can create it.")
+        }
+        guard books.definition.access == .authorised else { return }
+        guard session.isDefined, books.authorisations[session.name] != nil else {
+            let why = session.isDefined ? "is not authorised on it" : "is not defined"
+            throw Refused(
+                .notAuthorisedOnVLAN,
+                "VLAN \(vlan) is for authorised partitions, and '\(session.name)' \(why); ask an administrator.")
+        }
+    }
+
+    private mutating func addAddress(_ caller: CallerID, _ vlan: VLANID) {
+        let address = self.newAddress()
+        self.addresses[address] = AddressBooks(caller: caller, vlan: vlan)
+        self.vlans[vlan]?.addresses.insert(address)
+        self.sessions[caller]?.addresses.append(Membership.Address(vlan: vlan, smgid: address))
+    }
+
+    /// One more SM-GID (A24, A39).
+    mutating func establish(_ caller: CallerID, _ session: Session, _ vlan: VLANID) throws(Refused) -> ControlResponse {
+        try self.checkEntry(session, vlan)
+        guard session.addresses.count < ControlLimits.addressesPerPartition else {
+            throw Refused(
+                .tooManyAddresses,
+                "The partition has \(session.addresses.count) addresses, as many as it may have; withdraw one first.")
+        }
+        self.addAddress(caller, vlan)
+        let new = self.sessions[caller]?.addresses.suffix(1) ?? []
+        self.object.address = new.first?.smgid
+        return .addresses(Array(new))
+    }
+
+    /// Gives an SM-GID up.
+    mutating func withdraw(_ caller: CallerID, _ address: SMGID, _ isForced: Bool) throws(Refused) {
+        guard let books = self.addresses[address], books.caller == caller else { throw Self.notOwn(address) }
+        self.object.vlan = books.vlan
+        guard isForced || (books.owned.isEmpty && books.bound.isEmpty) else {
+            throw Refused(
+                .addressInUse,
+                "\(books.owned.count) SMBs of its own and \(books.bound.count) of others hang on \(address); destroy "
+                    + "and unbind them first, or force it.")
+        }
+        self.endAddress(address)
+    }
+
+    static func notOwn(_ address: SMGID) -> Refused {
+        Refused(.notOwnAddress, "The address \(address) is not this session's own; use one that join returned.")
     }
 
     /// The common-CEC query (A45).
     func commonCEC(_ session: Session, _ peer: SMGID) -> CommonCECAnswer {
-        guard let (_, vlan) = self.addresses[peer] else {
+        guard let vlan = self.addresses[peer]?.vlan else {
             return .notCommon(
                 .unknownPartition,
                 "No partition of this hypervisor has the address \(peer); it is elsewhere, or gone."
@@ -50,13 +122,28 @@ extension Hypervisor {
                 "The partition at \(peer) is on this machine, but not on your VLAN (\(own)); let both join one."
             )
         }
-        return .common(on: vlan)
+        do throws(Refused) {
+            try self.checkFunction(vlan)
+            return .common(on: vlan)
+        } catch {
+            return .notCommon(error.code, error.text)
+        }
+    }
+
+    /// Whether the shared memory function is enabled (A34).
+    func checkFunction(_ vlan: VLANID) throws(Refused) {
+        guard self.isFunctionEnabled else {
+            throw Refused(.functionDisabled, "The shared memory function of this CEC is disabled; enable it.")
+        }
+        guard self.vlans[vlan]?.definition.isEnabled == true else {
+            throw Refused(.functionDisabled, "The shared memory function of VLAN \(vlan) is disabled; enable it.")
+        }
     }
 
     mutating func report(_ caller: CallerID, _ report: ConnectionReport) throws(Refused) {
         let maximum = self.configuration.reportsPerPartitionMaximum
-        let reports = self.sessions[caller]?.reports ?? [:]
-        guard reports[report.identifier] != nil || reports.count < maximum else {
+        let count = self.sessions[caller]?.reports.count ?? 0
+        guard count < maximum || self.sessions[caller]?.reports[report.identifier] != nil else {
             throw Refused(.tooManyReports, "This session has reported \(maximum) connections; no more are kept.")
         }
         self.sessions[caller]?.reports[report.identifier] = report
@@ -65,61 +152,54 @@ extension Hypervisor {
     /// A session ended: everything of it comes back (and what others hold of it, when they let go).
     mutating func close(_ caller: CallerID) {
         guard let session = self.sessions[caller] else { return }
-        let own = Set(session.addresses.map(\.smgid))
-        // Pairs first, in a fixed order: what is bound below must not end them silently.
-        let ended = self.pairs.filter { own.contains($0.value.key.low) || own.contains($0.value.key.high) }
-        for (id, pair) in ended.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
-            self.pairs[id] = nil
-            self.pairsByKey[pair.key] = nil
-            self.effects.append(.markGone(id))
-            self.effects.append(.dropPair(id))
+        for address in session.addresses {
+            self.endAddress(address.smgid)
         }
-        for id in session.bound.sorted(by: { $0.rawValue < $1.rawValue }) {
-            self.endBinding(id)
-        }
-        for id in session.owned.sorted(by: { $0.rawValue < $1.rawValue }) {
-            self.disown(id)
-        }
-        for address in own {
-            self.addresses[address] = nil
-        }
-        if session.isPartition { self.partitionCount -= 1 }
+        if session.isJoined { self.partitionCount -= 1 }
+        if session.isDefined { self.partitions[session.name]?.sessions.remove(caller) }
+        if self.statusSnapshot?.caller == caller { self.statusSnapshot = nil }
         self.sessions[caller] = nil
     }
 
-    /// The books for people. Sorted, so that two looks at the same books are equal.
-    var status: HypervisorStatus {
-        var status = HypervisorStatus(
-            processID: self.configuration.processID, cec: self.cec, pools: self.pool.statuses)
-        let partitions = self.sessions.filter(\.value.isPartition).sorted { $0.key.rawValue < $1.key.rawValue }
-        for (_, session) in partitions {
-            status.partitions.append(
-                PartitionStatus(
-                    name: session.name, processID: session.identity.processID, userID: session.identity.userID,
-                    addresses: session.addresses))
-            for report in session.reports.values.sorted(by: { $0.identifier < $1.identifier }) {
-                status.connections.append(ConnectionStatus(partition: session.name, report: report))
-            }
+    /// An address ends, with all that hangs on it; its counterparts are told.
+    mutating func endAddress(_ address: SMGID) {
+        guard let books = self.addresses[address] else { return }
+        // Pairs first: with them their bindings' signals end, and everybody hears once.
+        for id in books.pairs.sorted() {
+            self.endPair(id, isGone: true)
         }
-        for vlan in self.configuration.vlans {
-            status.vlans.append(
-                VLANStatus(
-                    vlan: vlan.id, usedByteCount: self.pool.usedByteCount(vlan.id),
-                    limitByteCount: self.limit(vlan.id),
-                    partitionCount: self.addresses.values.count { $0.vlan == vlan.id }))
+        for id in books.bound.sorted() {
+            self.consequence(.unbind, of: id, peer: address)
+            self.endBinding(id, address)
         }
-        for (_, smb) in self.smbs.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
-            status.smbs.append(
-                SMBStatus(
-                    vlan: smb.vlan, owner: smb.owner?.address, peer: smb.binding?.peer,
-                    ringByteCount: self.pool.ringByteCount(smb.block), state: smb.state))
+        for id in books.owned.sorted() {
+            self.consequence(.destroy, of: id, peer: nil)
+            self.disown(id)
         }
-        return status
+        self.addresses[address] = nil
+        self.vlans[books.vlan]?.addresses.remove(address)
+        self.sessions[books.caller]?.addresses.removeAll { $0.smgid == address }
     }
 
-    /// Bytes of the pool that a VLAN may use (A62).
-    func limit(_ vlan: VLANID) -> Int {
-        let limit = self.configuration.vlans.first { $0.id == vlan }?.limitByteCount
-        return min(limit ?? .max, self.configuration.pool.byteCount)
+    /// Notes for the audit log that the SMB's owner, or a peer, lost its right by what somebody else did.
+    func auditObject(_ smb: SharedMemoryBuffer, _ id: SMBID, peer: SMGID?) -> AuditRecord.Object {
+        var object = AuditRecord.Object()
+        object.vlan = smb.vlan
+        object.smb = id.rawValue
+        object.address = smb.owner.address
+        object.peer = peer
+        object.byteCount = smb.ringByteCount
+        return object
+    }
+
+    mutating func consequence(_ action: AuditRecord.Action, of id: SMBID, peer: SMGID?) {
+        guard let smb = self.smbs[id] else { return }
+        let holder = peer.flatMap { smb.bindings[$0]?.caller } ?? smb.owner.caller
+        guard let session = self.sessions[holder] else { return }
+        var record = AuditRecord(
+            action: action, caller: holder, identity: session.identity, partition: session.name,
+            object: self.auditObject(smb, id, peer: peer))
+        record.isConsequence = true
+        self.consequences.append(record)
     }
 }

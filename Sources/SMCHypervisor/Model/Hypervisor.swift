@@ -1,78 +1,97 @@
 package import SMCWire
 
-/// The hypervisor's books and all its decisions (seed A8, A16, A24-A30): no I/O, no clock, no memory.
+/// The hypervisor's books and all its decisions (seed A8, A16, A24-A42): no I/O, no clock, no memory.
 ///
 /// It knows sessions, the partitions that they became, SMBs, pairs and blocks by number. What must be done to real
-/// memory and descriptors it says as ``Effect``s. Held against its invariants by `HypervisorModelTests`.
+/// memory and descriptors it says as ``Effect``s. Every instruction of a connection finds what it needs by key, so none
+/// takes longer because there are more partitions or SMBs. Held against its invariants by `HypervisorModelTests`.
 package struct Hypervisor {
-    /// What an administrator decides (seed A8, A41, A62).
+    /// What an administrator decides before the start (seed A8, A41, A62).
     package struct Configuration: Sendable {
-        /// A VLAN and the bytes of the pool that it may use; nil is all of them.
-        package struct VLAN: Hashable, Sendable {
-            package var id: VLANID
-            package var limitByteCount: Int?
+        /// A pool and how it is cut.
+        package struct Pool: Hashable, Sendable {
+            package var id: PoolID
+            package var geometry: PoolGeometry
 
-            package init(_ id: VLANID, limitByteCount: Int? = nil) {
+            package init(_ id: PoolID = .default, _ geometry: PoolGeometry) {
                 self.id = id
-                self.limitByteCount = limitByteCount
+                self.geometry = geometry
             }
         }
 
         /// The first is the one of partitions that ask for none.
-        package var vlans: [VLAN]
-        package var pool: PoolGeometry
+        package var vlans: [VLANDefinition]
+        /// Their order gives the numbers in ``BlockID``.
+        package var pools: [Pool]
+        package var partitions: [PartitionDefinition] = []
+        package var authorisations: [Authorisation] = []
         package var processID: Int32 = 0
         package var partitionsMaximum = 1024
         /// Bits of one status bit array.
         package var bitsPerDirection: Int
         package var reportsPerPartitionMaximum = 4096
 
-        package init(vlans: [VLAN], pool: PoolGeometry, bitsPerDirection: Int) {
+        package init(vlans: [VLANDefinition], pools: [Pool], bitsPerDirection: Int) {
             self.vlans = vlans
-            self.pool = pool
+            self.pools = pools
             self.bitsPerDirection = bitsPerDirection
         }
-    }
-
-    /// A session, and the partition that it became by joining.
-    struct Session {
-        let identity: CallerIdentity
-        var name = ""
-        /// Empty until it joined.
-        var addresses: [Membership.Address] = []
-        /// SMBs that it owns, and SMBs of which it is the peer.
-        var owned: Set<SMBID> = []
-        var bound: Set<SMBID> = []
-        var reports: [UInt64: ConnectionReport] = [:]
-
-        var isPartition: Bool { !self.addresses.isEmpty }
     }
 
     let configuration: Configuration
     package let cec: CECID
     private var random: any RandomNumberGenerator
+    var isFunctionEnabled = true
     var sessions: [CallerID: Session] = [:]
     var partitionCount = 0
     /// Where each address leads. An address is on one VLAN only, so this is what keeps VLANs apart (A15).
-    var addresses: [SMGID: (caller: CallerID, vlan: VLANID)] = [:]
-    var pool: PoolBooks
+    var addresses: [SMGID: AddressBooks] = [:]
+    var vlans: [VLANID: VLANBooks] = [:]
+    /// The VLAN of partitions that ask for none.
+    var defaultVLAN: VLANID?
+    var partitions: [String: PartitionBooks] = [:]
+    var pools: [PoolBooks]
+    var poolNumbers: [PoolID: Int] = [:]
+    var accounts = Accounts()
     var smbs: [SMBID: SharedMemoryBuffer] = [:]
     var smbsByOwner: [OwnerToken: SMBID] = [:]
-    var smbsByBuffer: [BufferToken: SMBID] = [:]
-    var smbsByOffer: [OfferToken: SMBID] = [:]
+    var bindingsByBuffer: [BufferToken: SharedMemoryBuffer.BindingID] = [:]
+    var bindingsByOffer: [OfferToken: SharedMemoryBuffer.BindingID] = [:]
+    var bindingsBySignal: [SignalToken: SharedMemoryBuffer.BindingID] = [:]
     var pairs: [PairID: Pair] = [:]
     var pairsByKey: [Pair.Key: PairID] = [:]
+    var statusSnapshot: StatusSnapshot?
     private var lastNumber: UInt64 = 0
     /// What the instruction that is being performed has asked for so far.
     var effects: [Effect] = []
+    /// What it is about, for the audit log, and what followed from it.
+    var object = AuditRecord.Object()
+    var consequences: [AuditRecord] = []
 
     /// - Parameter random: must be unpredictable wherever partitions do not trust each other.
+    /// - Precondition: names in the configuration are there once, and what is named is there.
     package init(_ configuration: Configuration, random: some RandomNumberGenerator) {
         var random = random
         self.configuration = configuration
-        self.pool = PoolBooks(configuration.pool)
         self.cec = CECID(high: random.next(), low: random.next())
         self.random = random
+        self.pools = configuration.pools.enumerated().map { PoolBooks($1.id, number: $0, $1.geometry) }
+        for (number, pool) in configuration.pools.enumerated() {
+            self.poolNumbers[pool.id] = number
+        }
+        self.defaultVLAN = configuration.vlans.first?.id
+        for definition in configuration.vlans {
+            guard let pool = self.poolNumbers[definition.pool] else {
+                preconditionFailure("VLAN \(definition.id) has no pool \(definition.pool)")
+            }
+            self.vlans[definition.id] = VLANBooks(definition: definition, pool: pool)
+        }
+        for definition in configuration.partitions {
+            self.partitions[definition.name] = PartitionBooks(definition: definition)
+        }
+        for authorisation in configuration.authorisations {
+            self.vlans[authorisation.vlan]?.authorisations[authorisation.partition] = authorisation
+        }
     }
 
     /// How many partitions there are now.
@@ -83,12 +102,40 @@ package struct Hypervisor {
     /// Performs one instruction: all of it, or, when it is refused, nothing.
     package mutating func perform(_ instruction: Instruction, by caller: CallerID) -> Outcome {
         self.effects.removeAll()
+        self.consequences.removeAll()
+        self.object = AuditRecord.Object()
+        // Before: after `close` nobody knows who it was.
+        let session = self.sessions[caller]
         do throws(Refused) {
             let response = try self.response(to: instruction, by: caller)
-            return Outcome(response: response, effects: self.effects)
+            let records = self.records(of: instruction, caller, session, nil)
+            return Outcome(response: response, effects: self.effects, records: records)
         } catch {
-            return Outcome(response: .refused(error.code, error.text), effects: [])
+            let records = self.records(of: instruction, caller, session, error)
+            return Outcome(response: .refused(error.code, error.text), effects: [], records: records)
         }
+    }
+
+    private func records(
+        of instruction: Instruction, _ caller: CallerID, _ session: Session?, _ refused: Refused?
+    ) -> [AuditRecord] {
+        let action: AuditRecord.Action
+        switch instruction {
+        case .open, .setRoles: return []
+        case .close:
+            guard session?.isJoined == true else { return [] }
+            action = .end
+        case .request(let request): action = request.audited.action
+        }
+        guard let session, refused != nil || action.isKept else { return [] }
+        var record = AuditRecord(
+            action: action, caller: caller, identity: session.identity, partition: session.name, object: self.object)
+        if let refused {
+            record.refusal = refused.code
+            record.text = refused.text
+            return [record]
+        }
+        return [record] + self.consequences
     }
 
     private mutating func response(
@@ -99,35 +146,56 @@ package struct Hypervisor {
             precondition(self.sessions[caller] == nil, "a caller's number is used twice")
             self.sessions[caller] = Session(identity: identity)
             return .done
+        case .setRoles(let roles):
+            self.sessions[caller]?.identity.roles = roles
+            return .done
         case .close:
             self.close(caller)
             return .done
         case .request(let request):
+            self.object = request.audited.object
             guard let session = self.sessions[caller] else { throw Refused(.notJoined) }
-            return try self.response(to: request, by: caller, session)
+            switch request {
+            case .hello: return .welcome
+            case .join(let name, let vlans): return try self.join(caller, name, vlans)
+            case .status(let firstItem): return .status(self.status(for: caller, session, firstItem))
+            case .administer(let request):
+                try self.administer(session, request)
+                return .done
+            default:
+                guard session.isJoined else { throw Refused(.notJoined) }
+                return try self.response(to: request, by: caller, session)
+            }
         }
     }
 
+    /// Instructions of partitions.
     private mutating func response(
         to request: ControlRequest, by caller: CallerID, _ session: Session
     ) throws(Refused) -> ControlResponse {
         switch request {
-        case .hello: return .welcome
-        case .join(let name, let vlans): return try self.join(caller, name, vlans)
-        case .status(let firstItem): return .status(StatusPage(of: self.status, firstItem: firstItem))
-        default: break
-        }
-        guard session.isPartition else { throw Refused(.notJoined) }
-        switch request {
-        case .hello, .join, .status: return .done  // Answered above.
+        case .hello, .join, .status, .administer: preconditionFailure("answered before")
+        case .establish(let vlan): return try self.establish(caller, session, vlan)
+        case .addresses: return .addresses(session.addresses)
+        case .withdraw(let address, let isForced): try self.withdraw(caller, address, isForced)
         case .queryCommonCEC(let address): return .commonCEC(self.commonCEC(session, address))
-        case .createSMB(let byteCount, let address): return try self.create(caller, byteCount, address)
+        case .createSMB(let byteCount, let address, let isMapped):
+            return try self.create(caller, byteCount, address, isMapped)
         case .bind(let token, let address): return try self.bind(caller, token, address)
-        case .accept(let offer, let owner): return try self.accept(caller, offer, owner)
+        case .accept(let offer, let owner, let isMapped): return try self.accept(caller, offer, owner, isMapped)
         case .reject(let offer, let owner): try self.reject(caller, offer, owner)
         case .unbindBuffer(let token): try self.unbind(caller, token)
-        case .unbindOwner(let token): try self.unbind(caller, token)
+        case .unbindOwner(let token, let peer): return try self.unbind(caller, token, peer)
+        case .renew(let token): return try self.renew(caller, token)
         case .destroy(let token): try self.destroy(caller, token)
+        case .bindings(let token): return try self.bindings(caller, token)
+        case .read(let access, let offset, let byteCount):
+            return try self.read(caller, access, offset, byteCount)
+        case .write(let access, let offset, let bytes): try self.write(caller, access, offset, bytes)
+        case .compareAndMove(let access, let offset, let expected, let desired):
+            return try self.compareAndMove(caller, access, offset, expected, desired)
+        case .signal(let token): try self.signal(caller, token)
+        case .takeStatusBits(let pair): return try self.takeStatusBits(caller, PairID(pair))
         case .report(let report): try self.report(caller, report)
         case .reportClosed(let identifier): self.sessions[caller]?.reports[identifier] = nil
         }
@@ -136,7 +204,8 @@ package struct Hypervisor {
 
     /// The block that was to be reclaimed is in nobody's hands and holds zeros: it may be used again.
     package mutating func reclaimed(_ block: BlockID) {
-        self.pool.reclaimed(block)
+        self.accounts.release(block, byteCount: self.pools[block.pool].fileByteCount(block))
+        self.pools[block.pool].reclaimed(block)
     }
 
     // MARK: Numbers
@@ -153,7 +222,7 @@ package struct Hypervisor {
     mutating func newOffer() -> OfferToken {
         while true {
             let offer = OfferToken(rawValue: self.random.next())
-            if offer.rawValue != 0, self.smbsByOffer[offer] == nil { return offer }
+            if offer.rawValue != 0, self.bindingsByOffer[offer] == nil { return offer }
         }
     }
 

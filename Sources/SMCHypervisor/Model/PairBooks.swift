@@ -1,11 +1,15 @@
 internal import SMCWire
 
 /// Numbers a pair of partitions on one VLAN; never used twice.
-package struct PairID: Hashable, Sendable {
+package struct PairID: Hashable, Sendable, Comparable {
     package var rawValue: UInt64
 
     package init(_ rawValue: UInt64) {
         self.rawValue = rawValue
+    }
+
+    package static func < (left: PairID, right: PairID) -> Bool {
+        left.rawValue < right.rawValue
     }
 }
 
@@ -41,7 +45,8 @@ struct Pair: Sendable {
 
     let key: Key
     private(set) var bindingCount = 0
-    private var bits = [BitBooks(), BitBooks()]
+    /// A bit has one meaning in both directions, so that either side can be interrupted about the SMB.
+    private var bits = BitBooks()
     /// How many SMBs each side has a signal grant for. With the first one come the pair's descriptors.
     private var grantCounts = [0, 0]
 
@@ -49,21 +54,21 @@ struct Pair: Sendable {
         self.key = key
     }
 
-    /// Whether another SMB of `owner` can have a bit.
-    func hasFreeBit(for owner: SMGID, limit: Int) -> Bool {
-        self.bits[self.key.direction(to: owner).rawValue].hasFree(limit: limit)
+    /// Whether another SMB can have a bit.
+    func hasFreeBit(limit: Int) -> Bool {
+        self.bits.hasFree(limit: limit)
     }
 
-    /// Begins a binding: a bit that no other SMB of that direction has.
-    mutating func takeBit(for owner: SMGID) -> Int {
+    /// Begins a binding: a bit that no other SMB of the pair has.
+    mutating func takeBit() -> Int {
         self.bindingCount += 1
-        return self.bits[self.key.direction(to: owner).rawValue].take()
+        return self.bits.take()
     }
 
     /// Ends a binding.
-    mutating func giveBitBack(_ bit: Int, for owner: SMGID) {
+    mutating func giveBitBack(_ bit: Int) {
         self.bindingCount -= 1
-        self.bits[self.key.direction(to: owner).rawValue].giveBack(bit)
+        self.bits.giveBack(bit)
     }
 
     /// - Returns: whether it is this side's first, so that it needs the descriptors.
@@ -78,7 +83,7 @@ struct Pair: Sendable {
     }
 }
 
-/// Which bits of one direction are in use.
+/// Which bits are in use.
 private struct BitBooks: Sendable {
     private var next = 0
     private var returned: [Int] = []

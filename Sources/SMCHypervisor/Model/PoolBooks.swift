@@ -1,10 +1,14 @@
 internal import SMCWire
 
-/// Numbers a block of the pool.
+/// Numbers a block of a pool.
 package struct BlockID: Hashable, Sendable {
+    /// Which pool, in the order of ``Hypervisor/Configuration/pools``.
+    package var pool: Int
+    /// Which block of the pool.
     package var rawValue: Int
 
-    package init(_ rawValue: Int) {
+    package init(_ rawValue: Int, pool: Int = 0) {
+        self.pool = pool
         self.rawValue = rawValue
     }
 }
@@ -19,13 +23,16 @@ struct PoolBooks: Sendable {
         case reclaiming(VLANID)
     }
 
+    let id: PoolID
     let geometry: PoolGeometry
     private(set) var uses: [Use]
     private var freeBlocks: [[BlockID]]
     private var firstBlocks: [Int] = []
     private var usedByteCounts: [VLANID: Int] = [:]
 
-    init(_ geometry: PoolGeometry) {
+    /// - Parameter number: the pool's, in its blocks.
+    init(_ id: PoolID, number: Int, _ geometry: PoolGeometry) {
+        self.id = id
         self.geometry = geometry
         self.uses = Array(repeating: .free, count: geometry.blockCount)
         self.freeBlocks = []
@@ -33,7 +40,7 @@ struct PoolBooks: Sendable {
         for sizeClass in geometry.classes {
             self.firstBlocks.append(next)
             let end = next + sizeClass.blockCount
-            self.freeBlocks.append((next..<end).reversed().map { BlockID($0) })
+            self.freeBlocks.append((next..<end).reversed().map { BlockID($0, pool: number) })
             next = end
         }
     }
@@ -58,30 +65,45 @@ struct PoolBooks: Sendable {
         self.ringByteCount(block) + self.geometry.controlByteCount
     }
 
+    /// The class that a request is served from; nil when there is no free block for it.
+    private func candidate(ringByteCount: Int, isExact: Bool) -> Int? {
+        self.geometry.classes.indices.first { index in
+            let size = self.geometry.classes[index].ringByteCount
+            return (isExact ? size == ringByteCount : size >= ringByteCount) && !self.freeBlocks[index].isEmpty
+        }
+    }
+
+    /// Whether ``take(ringByteCount:for:limit:isExact:)`` would give a block.
+    func hasBlock(ringByteCount: Int, for vlan: VLANID, limit: Int, isExact: Bool) -> Bool {
+        guard let index = self.candidate(ringByteCount: ringByteCount, isExact: isExact) else { return false }
+        let byteCount = self.geometry.classes[index].ringByteCount + self.geometry.controlByteCount
+        return self.usedByteCount(vlan) + byteCount <= limit
+    }
+
     /// Takes a free block of the smallest class that holds so many bytes, or of a larger one.
     ///
     /// - Parameter limit: bytes of the pool that the VLAN may use.
-    mutating func take(ringByteCount: Int, for vlan: VLANID, limit: Int) throws(Refused) -> BlockID {
+    /// - Parameter isExact: only of the class of just that size.
+    mutating func take(
+        ringByteCount: Int, for vlan: VLANID, limit: Int, isExact: Bool = false
+    ) throws(Refused) -> BlockID {
         let largest = self.largestRingByteCount
         guard ringByteCount <= largest else {
             throw Refused(
                 .sizeTooLarge, "An SMB of \(ringByteCount) bytes was asked for, but the pool's largest has \(largest).")
         }
         let used = self.usedByteCount(vlan)
-        var isOverLimit = false
-        for index in self.geometry.classes.indices where self.geometry.classes[index].ringByteCount >= ringByteCount {
-            guard let block = self.freeBlocks[index].last else { continue }
-            let byteCount = self.fileByteCount(block)
-            guard used + byteCount <= limit else {
-                isOverLimit = true
-                break
-            }
-            self.freeBlocks[index].removeLast()
-            self.uses[block.rawValue] = .used(vlan)
-            self.usedByteCounts[vlan] = used + byteCount
-            return block
+        guard let index = self.candidate(ringByteCount: ringByteCount, isExact: isExact),
+            let block = self.freeBlocks[index].last
+        else { throw Refused(.poolExhausted, self.exhaustion(ringByteCount, vlan, nil)) }
+        let byteCount = self.fileByteCount(block)
+        guard used + byteCount <= limit else {
+            throw Refused(.poolExhausted, self.exhaustion(ringByteCount, vlan, limit))
         }
-        throw Refused(.poolExhausted, self.exhaustion(ringByteCount, vlan, isOverLimit ? limit : nil))
+        self.freeBlocks[index].removeLast()
+        self.uses[block.rawValue] = .used(vlan)
+        self.usedByteCounts[vlan] = used + byteCount
+        return block
     }
 
     private func exhaustion(_ ringByteCount: Int, _ vlan: VLANID, _ limit: Int?) -> String {
@@ -123,7 +145,7 @@ struct PoolBooks: Sendable {
                 if case .reclaiming = use { count + 1 } else { count }
             }
             return PoolStatus(
-                ringByteCount: sizeClass.ringByteCount, blockCount: sizeClass.blockCount,
+                pool: self.id, ringByteCount: sizeClass.ringByteCount, blockCount: sizeClass.blockCount,
                 freeCount: self.freeBlocks[index].count, reclaimingCount: reclaiming)
         }
     }

@@ -229,7 +229,7 @@ package final class SharedMemoryPartition: Sendable {
             do throws(ControlError) {
                 return try joined.session.createSMB(ringByteCount: size, on: address)
             } catch {
-                guard case .refused(.poolExhausted, _) = error,
+                guard case .refused(let code, _) = error, code == .poolExhausted || code == .quotaExceeded,
                     size / 4 >= BufferElementLayout.ringByteCountRange.lowerBound
                 else { throw error }
                 size /= 4
@@ -372,7 +372,7 @@ extension FallbackReason {
     init(refusal: HypervisorRefusal, _ text: String) {
         let code: Code =
             switch refusal {
-            case .poolExhausted: .poolExhausted
+            case .poolExhausted, .quotaExceeded: .poolExhausted
             case .notOnCommonVLAN, .unknownVLAN: .differentVLAN
             case .unknownPartition: .differentCEC
             default: .hypervisorRefused

@@ -12,7 +12,7 @@
 package struct ControlHeader: Hashable, Sendable {
     package static let byteCount = 16
     package static let magic: UInt32 = 0x534d_4348
-    package static let version: UInt16 = 1
+    package static let version: UInt16 = 2
 
     package var type: UInt16
     package var requestID: UInt32

@@ -24,4 +24,22 @@ package enum ControlLimits {
     package static let itemsPerStatusPage = 48
     /// Descriptors that the answer to `accept` carries: the SMB, two arrays, two events.
     package static let descriptorsPerAnswer = 5
+    /// Pools that one hypervisor may have.
+    package static let poolsPerHypervisor = 8
+    /// Entries of the table of pools: each pool has some size classes.
+    package static let poolEntries = poolsPerHypervisor * poolClasses
+    /// Peers that one SMB may be bound to at a time.
+    package static let bindingsPerSMB = 256
+    /// Addresses of one partition, over all its VLANs.
+    package static let addressesPerPartition = vlansPerPartition
+    /// Users, and groups, that may use one partition's name.
+    package static let usersPerPartition = 64
+    /// Partitions that administrators may define.
+    package static let partitionDefinitions = 4096
+    /// Partitions that may be authorised on one VLAN.
+    package static let authorisationsPerVLAN = 4096
+    /// Bytes that one SM Move carries through the hypervisor; with its header it fits into one packet.
+    package static let moveByteCount = 61_440
+    /// 64-bit words of a status bit array.
+    package static let statusWords = 504
 }

@@ -67,6 +67,36 @@ struct ControlReader {
         return vlan
     }
 
+    mutating func pool() throws(ControlWireError) -> PoolID {
+        let name = try self.text("pool name", limit: PoolID.maximumByteCount)
+        guard let pool = PoolID(name) else { throw .invalidField("pool name") }
+        return pool
+    }
+
+    /// The name of a partition that is, or shall be, defined: not empty.
+    mutating func partitionName() throws(ControlWireError) -> String {
+        let name = try self.text("partition name", limit: ControlLimits.nameByteCount)
+        guard !name.isEmpty else { throw .invalidField("partition name") }
+        return name
+    }
+
+    mutating func access() throws(ControlWireError) -> BufferAccess {
+        switch try self.integer(UInt8.self) {
+        case 1: .owner(try self.token(OwnerToken.self))
+        case 2: .peer(try self.token(BufferToken.self))
+        default: throw .invalidField("kind of token")
+        }
+    }
+
+    /// Bytes as ``ControlWriter/blob(_:limit:)`` writes them.
+    mutating func blob(_ field: String, limit: Int) throws(ControlWireError) -> [UInt8] {
+        let count = Int(try self.integer(UInt32.self))
+        guard count <= limit else { throw .invalidField(field) }
+        guard self.remaining >= count else { throw .truncatedBody }
+        defer { self.position += count }
+        return Array(self.bytes[self.position..<self.position + count])
+    }
+
     mutating func optional<Value>(
         _ field: String, _ read: (inout Self) throws(ControlWireError) -> Value
     ) throws(ControlWireError) -> Value? {

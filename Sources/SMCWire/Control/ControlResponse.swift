@@ -7,101 +7,33 @@ package enum ControlResponse: Hashable, Sendable {
     case refused(HypervisorRefusal, String)
     case joined(Membership)
     case commonCEC(CommonCECAnswer)
-    /// Carries one descriptor: the SMB's memory.
+    /// The session's addresses; after `establish`, the new one.
+    case addresses([Membership.Address])
+    /// Carries the descriptor of the SMB's memory, if it is mapped.
     case created(CreatedRecord)
-    /// Carries four descriptors when the signal has new pair resources, else none.
-    case bound(OfferToken, SignalRecord)
-    /// Carries the descriptor of the SMB's memory, then as `bound`.
+    /// Carries the descriptor of new memory, if there is a replacement, then four for the signal's pair, if that is
+    /// new. The replacement is the size of the new memory's file; it holds what the old one held.
+    case bound(OfferToken, SignalRecord, replacement: Int? = nil)
+    /// Carries the descriptor of the SMB's memory, if it is mapped, then as `bound`.
     case accepted(AcceptedRecord)
+    /// To instructions of an owner that took rights away. Carries the descriptor of new memory, if there is any.
+    case replaced(Int?)
+    /// To `bindings`.
+    case bindings([BindingRecord], isTainted: Bool)
+    /// To `read`.
+    case bytes([UInt8])
+    /// To `compareAndMove`: what the word held before. It was exchanged if that is what was expected.
+    case original(UInt64)
+    /// To `takeStatusBits`: the words of the array, zeros at the end left out.
+    case statusBits([UInt64])
     case status(StatusPage)
-}
-
-/// What joining gave.
-package struct Membership: Hashable, Sendable {
-    /// A partition's address on one VLAN.
-    package struct Address: Hashable, Sendable {
-        package var vlan: VLANID
-        package var smgid: SMGID
-
-        package init(vlan: VLANID, smgid: SMGID) {
-            self.vlan = vlan
-            self.smgid = smgid
-        }
-    }
-
-    package var cec: CECID
-    /// One for each VLAN, in the order of the request.
-    package var addresses: [Address]
-    package var hypervisorProcessID: Int32
-    /// The largest SMB that this hypervisor can ever give.
-    package var largestRingByteCount: Int
-
-    package init(cec: CECID, addresses: [Address], hypervisorProcessID: Int32, largestRingByteCount: Int) {
-        self.cec = cec
-        self.addresses = addresses
-        self.hypervisorProcessID = hypervisorProcessID
-        self.largestRingByteCount = largestRingByteCount
-    }
-}
-
-/// The answer to the common-CEC query (A45): both have access to the same physical memory, or why not.
-package enum CommonCECAnswer: Hashable, Sendable {
-    case common(on: VLANID)
-    case notCommon(HypervisorRefusal, String)
-}
-
-/// A created SMB, without its memory.
-package struct CreatedRecord: Hashable, Sendable {
-    package var owner: OwnerToken
-    /// Bytes of the ring, at least what was asked for.
-    package var ringByteCount: Int
-    /// Bytes of the file: control area and ring.
-    package var fileByteCount: Int
-
-    package init(owner: OwnerToken, ringByteCount: Int, fileByteCount: Int) {
-        self.owner = owner
-        self.ringByteCount = ringByteCount
-        self.fileByteCount = fileByteCount
-    }
-}
-
-/// An accepted SMB, without its memory.
-package struct AcceptedRecord: Hashable, Sendable {
-    package var buffer: BufferToken
-    package var ringByteCount: Int
-    package var fileByteCount: Int
-    package var signal: SignalRecord
-
-    package init(buffer: BufferToken, ringByteCount: Int, fileByteCount: Int, signal: SignalRecord) {
-        self.buffer = buffer
-        self.ringByteCount = ringByteCount
-        self.fileByteCount = fileByteCount
-        self.signal = signal
-    }
-}
-
-/// The right to signal about one SMB, without descriptors (A20).
-package struct SignalRecord: Hashable, Sendable {
-    package var token: SignalToken
-    /// Which pair of partitions; the descriptors of a pair come once for each session.
-    package var pair: UInt64
-    /// The bit of the status bit array peer → owner that stands for this SMB.
-    package var bit: Int
-    /// Descriptors come with it: incoming array, outgoing array, incoming event, outgoing event.
-    package var hasNewPair: Bool
-
-    package init(token: SignalToken, pair: UInt64, bit: Int, hasNewPair: Bool) {
-        self.token = token
-        self.pair = pair
-        self.bit = bit
-        self.hasNewPair = hasNewPair
-    }
 }
 
 extension ControlResponse {
     private enum Kind: UInt16 {
         case welcome = 0x8001
         case done, refused, joined, commonCEC, created, bound, accepted, status
+        case addresses, replaced, bytes, original, statusBits, bindings
     }
 
     private var kind: Kind {
@@ -115,15 +47,22 @@ extension ControlResponse {
         case .bound: .bound
         case .accepted: .accepted
         case .status: .status
+        case .addresses: .addresses
+        case .replaced: .replaced
+        case .bytes: .bytes
+        case .original: .original
+        case .statusBits: .statusBits
+        case .bindings: .bindings
         }
     }
 
     /// How many descriptors come with this answer.
     package var descriptorCount: Int {
         switch self {
-        case .created: 1
-        case .bound(_, let signal): signal.hasNewPair ? 4 : 0
-        case .accepted(let record): record.signal.hasNewPair ? 5 : 1
+        case .created(let record): record.isMapped ? 1 : 0
+        case .bound(_, let signal, let replacement): (replacement == nil ? 0 : 1) + (signal.hasNewPair ? 4 : 0)
+        case .accepted(let record): (record.isMapped ? 1 : 0) + (record.signal.hasNewPair ? 4 : 0)
+        case .replaced(let replacement): replacement == nil ? 0 : 1
         default: 0
         }
     }
@@ -145,15 +84,30 @@ extension ControlResponse {
             body.token(record.owner)
             body.count(record.ringByteCount)
             body.count(record.fileByteCount)
-        case .bound(let offer, let signal):
+            body.flag(record.isMapped)
+        case .bound(let offer, let signal, let replacement):
             body.integer(offer.rawValue)
             signal.encode(into: &body)
+            body.optional(replacement) { $0.count($1) }
         case .accepted(let record):
             body.token(record.buffer)
             body.count(record.ringByteCount)
             body.count(record.fileByteCount)
+            body.flag(record.isMapped)
             record.signal.encode(into: &body)
         case .status(let page): page.encode(into: &body)
+        case .addresses(let addresses):
+            body.list(addresses, limit: ControlLimits.addressesPerPartition) { $0.address(of: $1) }
+        case .replaced(let replacement): body.optional(replacement) { $0.count($1) }
+        case .bindings(let records, let isTainted):
+            body.list(records, limit: ControlLimits.bindingsPerSMB) {
+                $0.address($1.peer)
+                $0.flag($1.isAccepted)
+            }
+            body.flag(isTainted)
+        case .bytes(let bytes): body.blob(bytes, limit: ControlLimits.moveByteCount)
+        case .original(let word): body.integer(word)
+        case .statusBits(let words): body.list(words, limit: ControlLimits.statusWords) { $0.integer($1) }
         }
         return ControlHeader(type: self.kind.rawValue, requestID: requestID).packet(body: body.bytes)
     }
@@ -162,36 +116,58 @@ extension ControlResponse {
     package init(decoding packet: [UInt8], header: ControlHeader) throws(ControlWireError) {
         guard let kind = Kind(rawValue: header.type) else { throw .unknownType(header.type) }
         var body = ControlReader(packet.dropFirst(ControlHeader.byteCount))
+        self = try Self.decode(&body, kind)
+        try body.finish()
+    }
+
+    private static func decode(_ body: inout ControlReader, _ kind: Kind) throws(ControlWireError) -> ControlResponse {
         switch kind {
-        case .welcome: self = .welcome
-        case .done: self = .done
+        case .welcome: return .welcome
+        case .done: return .done
         case .refused:
             let (refusal, text) = try Self.decodeRefusal(&body)
-            self = .refused(refusal, text)
-        case .joined: self = .joined(try Membership(decoding: &body))
+            return .refused(refusal, text)
+        case .joined: return .joined(try Membership(decoding: &body))
         case .commonCEC:
-            if try body.flag("answer") {
-                self = .commonCEC(.common(on: try body.vlan()))
-            } else {
-                let (refusal, text) = try Self.decodeRefusal(&body)
-                self = .commonCEC(.notCommon(refusal, text))
-            }
+            if try body.flag("answer") { return .commonCEC(.common(on: try body.vlan())) }
+            let (refusal, text) = try Self.decodeRefusal(&body)
+            return .commonCEC(.notCommon(refusal, text))
         case .created:
-            self = .created(
+            return .created(
                 CreatedRecord(
                     owner: try body.token(OwnerToken.self), ringByteCount: try body.ringByteCount(),
-                    fileByteCount: try body.fileByteCount()))
+                    fileByteCount: try body.fileByteCount(), isMapped: try body.flag("mapping flag")))
         case .bound:
             let offer = OfferToken(rawValue: try body.integer(UInt64.self))
-            self = .bound(offer, try SignalRecord(decoding: &body))
+            let signal = try SignalRecord(decoding: &body)
+            return .bound(offer, signal, replacement: try body.replacement())
         case .accepted:
-            self = .accepted(
+            return .accepted(
                 AcceptedRecord(
                     buffer: try body.token(BufferToken.self), ringByteCount: try body.ringByteCount(),
-                    fileByteCount: try body.fileByteCount(), signal: try SignalRecord(decoding: &body)))
-        case .status: self = .status(try StatusPage(decoding: &body))
+                    fileByteCount: try body.fileByteCount(), isMapped: try body.flag("mapping flag"),
+                    signal: try SignalRecord(decoding: &body)))
+        case .status: return .status(try StatusPage(decoding: &body))
+        case .addresses:
+            return .addresses(
+                try body.list("list of addresses", limit: ControlLimits.addressesPerPartition) {
+                    (reader) throws(ControlWireError) in try reader.membershipAddress()
+                })
+        case .replaced: return .replaced(try body.replacement())
+        case .bindings:
+            let records = try body.list("list of bindings", limit: ControlLimits.bindingsPerSMB) {
+                (reader) throws(ControlWireError) in
+                BindingRecord(peer: try reader.address(), isAccepted: try reader.flag("accepted flag"))
+            }
+            return .bindings(records, isTainted: try body.flag("taint flag"))
+        case .bytes: return .bytes(try body.blob("bytes", limit: ControlLimits.moveByteCount))
+        case .original: return .original(try body.integer(UInt64.self))
+        case .statusBits:
+            return .statusBits(
+                try body.list("list of words", limit: ControlLimits.statusWords) {
+                    (reader) throws(ControlWireError) in try reader.integer(UInt64.self)
+                })
         }
-        try body.finish()
     }
 
     private static func encode(_ refusal: HypervisorRefusal, _ text: String, into body: inout ControlWriter) {
@@ -210,59 +186,15 @@ extension ControlResponse {
 }
 
 extension ControlReader {
-    fileprivate mutating func ringByteCount() throws(ControlWireError) -> Int {
+    mutating func ringByteCount() throws(ControlWireError) -> Int {
         try self.count("ring size", limit: ControlLimits.ringByteCount)
     }
 
     fileprivate mutating func fileByteCount() throws(ControlWireError) -> Int {
         try self.count("file size", limit: 2 * ControlLimits.ringByteCount)
     }
-}
 
-extension Membership {
-    fileprivate func encode(into body: inout ControlWriter) {
-        body.integer(self.cec.high)
-        body.integer(self.cec.low)
-        body.list(self.addresses, limit: ControlLimits.vlansPerPartition) { $0.address(of: $1) }
-        body.integer(UInt32(bitPattern: self.hypervisorProcessID))
-        body.count(self.largestRingByteCount)
-    }
-
-    fileprivate init(decoding body: inout ControlReader) throws(ControlWireError) {
-        self.cec = CECID(high: try body.integer(UInt64.self), low: try body.integer(UInt64.self))
-        self.addresses = try body.list("list of addresses", limit: ControlLimits.vlansPerPartition) {
-            (reader) throws(ControlWireError) in try reader.membershipAddress()
-        }
-        self.hypervisorProcessID = Int32(bitPattern: try body.integer(UInt32.self))
-        self.largestRingByteCount = try body.ringByteCount()
-    }
-}
-
-extension ControlWriter {
-    mutating func address(of address: Membership.Address) {
-        self.vlan(address.vlan)
-        self.address(address.smgid)
-    }
-}
-
-extension ControlReader {
-    mutating func membershipAddress() throws(ControlWireError) -> Membership.Address {
-        Membership.Address(vlan: try self.vlan(), smgid: try self.address())
-    }
-}
-
-extension SignalRecord {
-    fileprivate func encode(into body: inout ControlWriter) {
-        body.token(self.token)
-        body.integer(self.pair)
-        body.integer(UInt32(truncatingIfNeeded: self.bit))
-        body.flag(self.hasNewPair)
-    }
-
-    fileprivate init(decoding body: inout ControlReader) throws(ControlWireError) {
-        self.token = try body.token(SignalToken.self)
-        self.pair = try body.integer(UInt64.self)
-        self.bit = Int(try body.integer(UInt32.self))
-        self.hasNewPair = try body.flag("pair flag")
+    fileprivate mutating func replacement() throws(ControlWireError) -> Int? {
+        try self.optional("replacement") { (reader) throws(ControlWireError) in try reader.fileByteCount() }
     }
 }

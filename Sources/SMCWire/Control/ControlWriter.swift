@@ -38,6 +38,32 @@ struct ControlWriter {
         self.text(vlan.name, limit: VLANID.maximumByteCount)
     }
 
+    mutating func pool(_ pool: PoolID) {
+        self.text(pool.name, limit: PoolID.maximumByteCount)
+    }
+
+    mutating func partitionName(_ name: String) {
+        self.text(name, limit: ControlLimits.nameByteCount)
+    }
+
+    mutating func access(_ access: BufferAccess) {
+        switch access {
+        case .owner(let token):
+            self.integer(1 as UInt8)
+            self.token(token)
+        case .peer(let token):
+            self.integer(2 as UInt8)
+            self.token(token)
+        }
+    }
+
+    /// At most `limit` bytes.
+    mutating func blob(_ blob: [UInt8], limit: Int) {
+        let kept = blob.prefix(limit)
+        self.integer(UInt32(kept.count))
+        self.bytes.append(contentsOf: kept)
+    }
+
     mutating func optional<Value>(_ value: Value?, _ write: (inout Self, Value) -> Void) {
         self.flag(value != nil)
         if let value { write(&self, value) }

@@ -18,6 +18,23 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case tooManyBindings = 16
     case tooManyReports = 17
     case outOfResources = 18
+    case functionDisabled = 19
+    case vlanExists = 20
+    case vlanInUse = 21
+    case tooManyVLANs = 22
+    case undefinedPartition = 23
+    case partitionExists = 24
+    case partitionInUse = 25
+    case notAuthorisedOnVLAN = 26
+    case addressInUse = 27
+    case tooManyAddresses = 28
+    case tainted = 29
+    case outOfBounds = 30
+    case unknownPool = 31
+    case quotaExceeded = 32
+    case tooManyDefinitions = 33
+    case notSupported = 34
+    case poolInUse = 35
 
     /// What was wrong and what to do about it. The answer of a hypervisor has a sentence with numbers beside it.
     package var sentence: String {
@@ -45,13 +62,33 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .badToken:
             "The token is forged, stale or was given to another session; it cannot be used, get a new one."
         case .alreadyBound:
-            "The SMB is bound, or its last peer has not let go of it; unbind it first, or create another."
+            "The SMB is bound to that peer already; unbind it first, or create another."
         case .notBound: "The SMB is bound to nobody; bind it first."
         case .tooManyBindings:
             "The two partitions share as many SMBs as a status bit array has bits; unbind some."
         case .tooManyReports: "The session has reported as many connections as the hypervisor keeps; close some."
         case .outOfResources:
             "The hypervisor got no descriptors or memory from the system; raise its limits or end some partitions."
+        case .functionDisabled:
+            "An administrator has switched the shared memory function off; use RDMA or TCP, or have it switched on."
+        case .vlanExists: "There is a VLAN of that name already; change it, or choose another name."
+        case .vlanInUse: "Partitions have addresses on the VLAN; end them first, or force it."
+        case .tooManyVLANs: "The hypervisor has as many VLANs as it may have; destroy one first."
+        case .undefinedPartition: "No partition of that name is defined; create it first."
+        case .partitionExists: "A partition of that name is defined already; change it, or choose another name."
+        case .partitionInUse: "Sessions use the partition; end them first, or force it."
+        case .notAuthorisedOnVLAN:
+            "The VLAN is for authorised partitions only, and this is none; an administrator can authorise it by name."
+        case .addressInUse: "SMBs hang on the SM-GID; destroy and unbind them first, or force it."
+        case .tooManyAddresses: "The partition has as many addresses as it may have; withdraw one first."
+        case .tainted:
+            "A former peer may still hold the SMB's memory, and present peers share it; renew it, which unbinds them."
+        case .outOfBounds: "The range lies outside of the SMB, is not aligned, or is larger than one packet."
+        case .unknownPool: "The hypervisor has no pool of that name; `smc status` shows those that there are."
+        case .quotaExceeded: "The partition uses as much memory of the VLAN as it may; destroy SMBs, or raise its limit."
+        case .tooManyDefinitions: "As many partitions are defined or authorised as may be; remove some first."
+        case .notSupported: "This hypervisor cannot do that while it runs; change its configuration and start it anew."
+        case .poolInUse: "The memory is in use; have it given back first."
         }
     }
 }

@@ -2,18 +2,28 @@
 package struct HypervisorStatus: Hashable, Sendable {
     package var processID: Int32
     package var cec: CECID
+    /// Whether the shared memory function is enabled on the whole CEC.
+    package var isFunctionEnabled: Bool
     package var pools: [PoolStatus]
     package var vlans: [VLANStatus]
     package var partitions: [PartitionStatus]
     package var smbs: [SMBStatus]
     package var connections: [ConnectionStatus]
+    /// What administrators defined.
+    package var definitions: [PartitionDefinition]
+    package var authorisations: [Authorisation]
 
     package init(
-        processID: Int32, cec: CECID, pools: [PoolStatus] = [], vlans: [VLANStatus] = [],
-        partitions: [PartitionStatus] = [], smbs: [SMBStatus] = [], connections: [ConnectionStatus] = []
+        processID: Int32, cec: CECID, isFunctionEnabled: Bool = true, pools: [PoolStatus] = [],
+        vlans: [VLANStatus] = [], partitions: [PartitionStatus] = [], smbs: [SMBStatus] = [],
+        connections: [ConnectionStatus] = [], definitions: [PartitionDefinition] = [],
+        authorisations: [Authorisation] = []
     ) {
         self.processID = processID
         self.cec = cec
+        self.isFunctionEnabled = isFunctionEnabled
+        self.definitions = definitions
+        self.authorisations = authorisations
         self.pools = pools
         self.vlans = vlans
         self.partitions = partitions
@@ -22,15 +32,19 @@ package struct HypervisorStatus: Hashable, Sendable {
     }
 }
 
-/// One size class of the pool.
+/// One size class of a pool.
 package struct PoolStatus: Hashable, Sendable {
+    package var pool: PoolID
     package var ringByteCount: Int
     package var blockCount: Int
     package var freeCount: Int
     /// Given back, but not yet free: to be zeroed, or still mapped by a process that had it.
     package var reclaimingCount: Int
 
-    package init(ringByteCount: Int, blockCount: Int, freeCount: Int, reclaimingCount: Int) {
+    package init(
+        pool: PoolID = .default, ringByteCount: Int, blockCount: Int, freeCount: Int, reclaimingCount: Int
+    ) {
+        self.pool = pool
         self.ringByteCount = ringByteCount
         self.blockCount = blockCount
         self.freeCount = freeCount
@@ -39,15 +53,18 @@ package struct PoolStatus: Hashable, Sendable {
 }
 
 package struct VLANStatus: Hashable, Sendable {
-    package var vlan: VLANID
+    package var definition: VLANDefinition
     /// Bytes of the pool in use by this VLAN's SMBs, control areas included.
     package var usedByteCount: Int
-    /// Bytes of the pool that this VLAN may use.
+    /// Bytes of the pool that this VLAN may use now.
     package var limitByteCount: Int
+    /// Addresses on it.
     package var partitionCount: Int
 
-    package init(vlan: VLANID, usedByteCount: Int, limitByteCount: Int, partitionCount: Int) {
-        self.vlan = vlan
+    package var vlan: VLANID { self.definition.id }
+
+    package init(definition: VLANDefinition, usedByteCount: Int, limitByteCount: Int, partitionCount: Int) {
+        self.definition = definition
         self.usedByteCount = usedByteCount
         self.limitByteCount = limitByteCount
         self.partitionCount = partitionCount
@@ -71,31 +88,36 @@ package struct PartitionStatus: Hashable, Sendable {
 package struct SMBStatus: Hashable, Sendable {
     /// Where an SMB is in its life; drawn in `Docs/Hypervisor.md`.
     package enum State: UInt8, Sendable, CaseIterable {
-        /// It has an owner and is bound to nobody.
+        /// It is bound to nobody.
         case created = 1
         /// Bound to a peer that has not answered.
         case offered
-        /// The peer holds it too.
+        /// The peer has a right to it too.
         case accepted
-        /// The owner took the binding back; the peer has not let go yet.
-        case withdrawn
-        /// The owner is gone, or destroyed it; the peer has not let go yet.
-        case orphaned
     }
 
+    /// Never used twice by one hypervisor.
+    package var number: UInt64
     package var vlan: VLANID
-    /// Nobody once it is orphaned.
-    package var owner: SMGID?
+    package var owner: SMGID
+    /// One of its peers: an SMB that is bound to several is there once for each.
     package var peer: SMGID?
     package var ringByteCount: Int
     package var state: State
+    /// A former peer may still hold its memory.
+    package var isTainted: Bool
 
-    package init(vlan: VLANID, owner: SMGID?, peer: SMGID?, ringByteCount: Int, state: State) {
+    package init(
+        number: UInt64, vlan: VLANID, owner: SMGID, peer: SMGID?, ringByteCount: Int, state: State,
+        isTainted: Bool = false
+    ) {
+        self.number = number
         self.vlan = vlan
         self.owner = owner
         self.peer = peer
         self.ringByteCount = ringByteCount
         self.state = state
+        self.isTainted = isTainted
     }
 }
 

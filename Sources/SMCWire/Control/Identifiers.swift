@@ -19,9 +19,9 @@ extension CECID: CustomStringConvertible {
     }
 }
 
-/// The name of a VLAN: a group of partitions with its own slice of the pool (seed A15, A62).
+/// The name of a VLAN: a group of partitions with its own slice of a pool (seed A15, A62).
 package struct VLANID: Hashable, Sendable {
-    package static let maximumByteCount = 32
+    package static let maximumByteCount = ShortName.maximumByteCount
     /// The VLAN of everyone who asks for none.
     package static let `default` = VLANID(checked: "default")
 
@@ -34,15 +34,7 @@ package struct VLANID: Hashable, Sendable {
 
     /// - Returns: nil when `name` is not a name.
     package init?(_ name: String) {
-        let allowed = name.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
-                true
-            default: false
-            }
-        }
-        guard allowed, (1...Self.maximumByteCount).contains(name.utf8.count) else { return nil }
+        guard ShortName.isValid(name) else { return nil }
         self.name = name
     }
 }
@@ -54,6 +46,54 @@ extension VLANID: CustomStringConvertible, Comparable {
 
     package static func < (left: VLANID, right: VLANID) -> Bool {
         left.name < right.name
+    }
+}
+
+/// The name of a pool of shared memory; plural VLANs may have plural pools (seed A10, A15).
+package struct PoolID: Hashable, Sendable {
+    package static let maximumByteCount = ShortName.maximumByteCount
+    /// The pool of VLANs that name none.
+    package static let `default` = PoolID(checked: "default")
+
+    /// As the name of a VLAN.
+    package let name: String
+
+    private init(checked name: String) {
+        self.name = name
+    }
+
+    /// - Returns: nil when `name` is not a name.
+    package init?(_ name: String) {
+        guard ShortName.isValid(name) else { return nil }
+        self.name = name
+    }
+}
+
+extension PoolID: CustomStringConvertible, Comparable {
+    package var description: String {
+        self.name
+    }
+
+    package static func < (left: PoolID, right: PoolID) -> Bool {
+        left.name < right.name
+    }
+}
+
+/// Names that administrators give and people type.
+enum ShortName {
+    static let maximumByteCount = 32
+
+    /// 1 to 32 of the characters A-Z, a-z, 0-9, dot, dash and underscore.
+    static func isValid(_ name: String) -> Bool {
+        let allowed = name.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+        return allowed && (1...Self.maximumByteCount).contains(name.utf8.count)
     }
 }
 
@@ -82,6 +122,12 @@ package enum OwnerRight {}
 package enum BufferRight {}
 /// The right to interrupt one counterpart about one SMB (seed A20).
 package enum SignalRight {}
+
+/// One of the two rights to an SMB's memory, for instructions that both holders have (seed A31, A32).
+package enum BufferAccess: Hashable, Sendable {
+    case owner(OwnerToken)
+    case peer(BufferToken)
+}
 
 package typealias OwnerToken = Token<OwnerRight>
 package typealias BufferToken = Token<BufferRight>

@@ -1,15 +1,18 @@
 /// A part of the books that fits into one packet. The tables come with each page; the items, in one sequence of
-/// partitions, SMBs and connections, from the first one that was asked for. Between two pages the books may change, and
+/// partitions, SMBs, connections and definitions, from the first one that was asked for. Between two pages the books may change, and
 /// then an item may be missed or shown twice: it is a view for people.
 package struct StatusPage: Hashable, Sendable {
     package enum Item: Hashable, Sendable {
         case partition(PartitionStatus)
         case smb(SMBStatus)
         case connection(ConnectionStatus)
+        case definition(PartitionDefinition)
+        case authorisation(Authorisation)
     }
 
     package var processID: Int32
     package var cec: CECID
+    package var isFunctionEnabled: Bool
     package var pools: [PoolStatus]
     package var vlans: [VLANStatus]
     package var items: [Item]
@@ -18,16 +21,29 @@ package struct StatusPage: Hashable, Sendable {
 
     /// Cuts the page that begins with `firstItem` out of the books.
     package init(of status: HypervisorStatus, firstItem: Int) {
-        self.processID = status.processID
-        self.cec = status.cec
-        self.pools = status.pools
-        self.vlans = status.vlans
-        let items =
-            status.partitions.map { Item.partition($0) } + status.smbs.map { Item.smb($0) }
-            + status.connections.map { Item.connection($0) }
+        self.init(tables: status, items: Self.items(of: status), firstItem: firstItem)
+    }
+
+    /// The same, with the items at hand.
+    package init(tables: HypervisorStatus, items: [Item], firstItem: Int) {
+        self.processID = tables.processID
+        self.cec = tables.cec
+        self.isFunctionEnabled = tables.isFunctionEnabled
+        self.pools = tables.pools
+        self.vlans = tables.vlans
         let rest = items.dropFirst(max(0, firstItem))
         self.items = Array(rest.prefix(ControlLimits.itemsPerStatusPage))
         self.hasMore = rest.count > self.items.count
+    }
+
+    /// The items of the books, in the order of all pages.
+    package static func items(of status: HypervisorStatus) -> [Item] {
+        var items = status.partitions.map { Item.partition($0) }
+        items += status.smbs.map { Item.smb($0) }
+        items += status.connections.map { Item.connection($0) }
+        items += status.definitions.map { Item.definition($0) }
+        items += status.authorisations.map { Item.authorisation($0) }
+        return items
     }
 
     /// Puts pages together again.
@@ -37,6 +53,8 @@ package struct StatusPage: Hashable, Sendable {
             case .partition(let partition): status.partitions.append(partition)
             case .smb(let smb): status.smbs.append(smb)
             case .connection(let connection): status.connections.append(connection)
+            case .definition(let definition): status.definitions.append(definition)
+            case .authorisation(let authorisation): status.authorisations.append(authorisation)
             }
         }
     }
@@ -44,7 +62,8 @@ package struct StatusPage: Hashable, Sendable {
     /// The books with only this page's items.
     package var beginning: HypervisorStatus {
         var status = HypervisorStatus(
-            processID: self.processID, cec: self.cec, pools: self.pools, vlans: self.vlans)
+            processID: self.processID, cec: self.cec, isFunctionEnabled: self.isFunctionEnabled, pools: self.pools,
+            vlans: self.vlans)
         self.append(to: &status)
         return status
     }
@@ -55,14 +74,16 @@ extension StatusPage {
         body.integer(UInt32(bitPattern: self.processID))
         body.integer(self.cec.high)
         body.integer(self.cec.low)
-        body.list(self.pools, limit: ControlLimits.poolClasses) {
+        body.flag(self.isFunctionEnabled)
+        body.list(self.pools, limit: ControlLimits.poolEntries) {
+            $0.pool($1.pool)
             $0.count($1.ringByteCount)
             $0.count($1.blockCount)
             $0.count($1.freeCount)
             $0.count($1.reclaimingCount)
         }
         body.list(self.vlans, limit: ControlLimits.vlansPerHypervisor) {
-            $0.vlan($1.vlan)
+            $1.definition.encode(into: &$0)
             $0.count($1.usedByteCount)
             $0.count($1.limitByteCount)
             $0.count($1.partitionCount)
@@ -74,10 +95,11 @@ extension StatusPage {
     init(decoding body: inout ControlReader) throws(ControlWireError) {
         self.processID = Int32(bitPattern: try body.integer(UInt32.self))
         self.cec = CECID(high: try body.integer(UInt64.self), low: try body.integer(UInt64.self))
-        self.pools = try body.list("list of pools", limit: ControlLimits.poolClasses) {
+        self.isFunctionEnabled = try body.flag("function flag")
+        self.pools = try body.list("list of pools", limit: ControlLimits.poolEntries) {
             (reader) throws(ControlWireError) in
             PoolStatus(
-                ringByteCount: try reader.count("ring size", limit: ControlLimits.ringByteCount),
+                pool: try reader.pool(), ringByteCount: try reader.count("ring size", limit: ControlLimits.ringByteCount),
                 blockCount: try reader.count("block count", limit: .max),
                 freeCount: try reader.count("free count", limit: .max),
                 reclaimingCount: try reader.count("reclaiming count", limit: .max))
@@ -85,7 +107,8 @@ extension StatusPage {
         self.vlans = try body.list("list of VLANs", limit: ControlLimits.vlansPerHypervisor) {
             (reader) throws(ControlWireError) in
             VLANStatus(
-                vlan: try reader.vlan(), usedByteCount: try reader.count("used bytes", limit: .max),
+                definition: try VLANDefinition(decoding: &reader),
+                usedByteCount: try reader.count("used bytes", limit: .max),
                 limitByteCount: try reader.count("limit", limit: .max),
                 partitionCount: try reader.count("partition count", limit: .max))
         }
@@ -104,18 +127,26 @@ extension StatusPage.Item {
             body.text(partition.name, limit: ControlLimits.nameByteCount)
             body.integer(UInt32(bitPattern: partition.processID))
             body.integer(partition.userID)
-            body.list(partition.addresses, limit: ControlLimits.vlansPerPartition) { $0.address(of: $1) }
+            body.list(partition.addresses, limit: ControlLimits.addressesPerPartition) { $0.address(of: $1) }
         case .smb(let smb):
             body.integer(2 as UInt8)
+            body.integer(smb.number)
             body.vlan(smb.vlan)
-            body.optional(smb.owner) { $0.address($1) }
+            body.address(smb.owner)
             body.optional(smb.peer) { $0.address($1) }
             body.count(smb.ringByteCount)
             body.integer(smb.state.rawValue)
+            body.flag(smb.isTainted)
         case .connection(let connection):
             body.integer(3 as UInt8)
             body.text(connection.partition, limit: ControlLimits.nameByteCount)
             connection.report.encode(into: &body)
+        case .definition(let definition):
+            body.integer(4 as UInt8)
+            definition.encode(into: &body)
+        case .authorisation(let authorisation):
+            body.integer(5 as UInt8)
+            authorisation.encode(into: &body)
         }
     }
 
@@ -127,23 +158,29 @@ extension StatusPage.Item {
                     name: try body.text("partition name", limit: ControlLimits.nameByteCount),
                     processID: Int32(bitPattern: try body.integer(UInt32.self)),
                     userID: try body.integer(UInt32.self),
-                    addresses: try body.list("list of addresses", limit: ControlLimits.vlansPerPartition) {
+                    addresses: try body.list("list of addresses", limit: ControlLimits.addressesPerPartition) {
                         (reader) throws(ControlWireError) in try reader.membershipAddress()
                     }))
         case 2:
+            let number = try body.integer(UInt64.self)
             let vlan = try body.vlan()
-            let owner = try body.optional("owner") { (reader) throws(ControlWireError) in try reader.address() }
+            let owner = try body.address()
             let peer = try body.optional("peer") { (reader) throws(ControlWireError) in try reader.address() }
             let ringByteCount = try body.count("ring size", limit: ControlLimits.ringByteCount)
             guard let state = SMBStatus.State(rawValue: try body.integer(UInt8.self)) else {
                 throw .invalidField("SMB state")
             }
-            self = .smb(SMBStatus(vlan: vlan, owner: owner, peer: peer, ringByteCount: ringByteCount, state: state))
+            self = .smb(
+                SMBStatus(
+                    number: number, vlan: vlan, owner: owner, peer: peer, ringByteCount: ringByteCount, state: state,
+                    isTainted: try body.flag("taint flag")))
         case 3:
             self = .connection(
                 ConnectionStatus(
                     partition: try body.text("partition name", limit: ControlLimits.nameByteCount),
                     report: try ConnectionReport(decoding: &body)))
+        case 4: self = .definition(try PartitionDefinition(decoding: &body))
+        case 5: self = .authorisation(try Authorisation(decoding: &body))
         default: throw .invalidField("item kind")
         }
     }

@@ -14,7 +14,29 @@ import Testing
         .createSMB(ringByteCount: 65536, on: address), .bind(OwnerToken(high: 1, low: 2), to: address),
         .accept(OfferToken(rawValue: 3), from: address), .reject(OfferToken(rawValue: 4), from: address),
         .unbindBuffer(BufferToken(high: 5, low: 6)), .unbindOwner(OwnerToken(high: 7, low: 8)),
+        .unbindOwner(OwnerToken(high: 7, low: 8), from: address), .renew(OwnerToken(high: 1, low: 3)),
+        .bindings(OwnerToken(high: 1, low: 4)), .createSMB(ringByteCount: 1, on: address, isMapped: false),
+        .accept(OfferToken(rawValue: 3), from: address, isMapped: false),
         .destroy(OwnerToken(high: 9, low: 10)), .report(report), .reportClosed(11), .status(firstItem: 12),
+        .establish(vlan), .addresses, .withdraw(address, isForced: true), .signal(SignalToken(high: 1, low: 2)),
+        .read(.owner(OwnerToken(high: 1, low: 2)), offset: 3, byteCount: 4),
+        .write(.peer(BufferToken(high: 1, low: 2)), offset: 3, bytes: [4, 5, 6]),
+        .compareAndMove(.peer(BufferToken(high: 1, low: 2)), offset: 8, expected: 1, desired: .max),
+        .takeStatusBits(pair: 17),
+    ] + administration.map { .administer($0) }
+
+    static let definition = VLANDefinition(
+        vlan, pool: PoolID("fast")!, sliceByteCount: 1 << 20, partitionLimitByteCount: 1 << 16, access: .authorised,
+        isEnabled: false)
+    static let partition = PartitionDefinition(name: "db", userIDs: [1, 1000], groupIDs: [27])
+    static let authorisation = Authorisation(partition: "db", vlan: vlan, limitByteCount: 4096)
+    static let administration: [AdministrativeRequest] = [
+        .createVLAN(definition), .changeVLAN(VLANDefinition(vlan)), .destroyVLAN(vlan, isForced: true),
+        .setFunction(isEnabled: true, vlan), .setFunction(isEnabled: false, nil), .setSlice(vlan, byteCount: 5),
+        .setSlice(vlan, byteCount: nil), .createPartition(partition),
+        .changePartition(PartitionDefinition(name: "x")), .destroyPartition("db", isForced: false),
+        .authorise(authorisation), .authorise(Authorisation(partition: "db", vlan: vlan)),
+        .revoke(partition: "db", vlan), .growPool(.default, byteCount: 1), .shrinkPool(.default, byteCount: 2), .reload,
     ]
 
     static let signal = SignalRecord(token: SignalToken(high: 1, low: 2), pair: 3, bit: 4, hasNewPair: true)
@@ -22,15 +44,17 @@ import Testing
         HypervisorStatus(
             processID: 1, cec: CECID(high: 2, low: 3),
             pools: [PoolStatus(ringByteCount: 16384, blockCount: 9, freeCount: 5, reclaimingCount: 1)],
-            vlans: [VLANStatus(vlan: vlan, usedByteCount: 1, limitByteCount: 2, partitionCount: 3)],
+            vlans: [VLANStatus(definition: definition, usedByteCount: 1, limitByteCount: 2, partitionCount: 3)],
             partitions: [
                 PartitionStatus(
                     name: "a", processID: 4, userID: 5, addresses: [Membership.Address(vlan: vlan, smgid: address)])
             ],
             smbs: SMBStatus.State.allCases.map {
-                SMBStatus(vlan: vlan, owner: address, peer: nil, ringByteCount: 16384, state: $0)
+                SMBStatus(
+                    number: 9, vlan: vlan, owner: address, peer: nil, ringByteCount: 16384, state: $0, isTainted: true)
             },
-            connections: [ConnectionStatus(partition: "a", report: report)])
+            connections: [ConnectionStatus(partition: "a", report: report)], definitions: [partition],
+            authorisations: [authorisation])
     }
     static let responses: [ControlResponse] =
         [
@@ -45,7 +69,10 @@ import Testing
             .accepted(
                 AcceptedRecord(
                     buffer: BufferToken(high: 1, low: 2), ringByteCount: 16384, fileByteCount: 20480, signal: signal)),
-            .status(StatusPage(of: books, firstItem: 0)),
+            .status(StatusPage(of: books, firstItem: 0)), .bound(OfferToken(rawValue: 1), signal, replacement: 20480),
+            .addresses([Membership.Address(vlan: vlan, smgid: address)]), .replaced(nil), .replaced(20480),
+            .bytes([1, 2, 3]), .original(5), .statusBits([0, 1 << 63]),
+            .bindings([BindingRecord(peer: address, isAccepted: true)], isTainted: true),
         ] + HypervisorRefusal.allCases.map { .refused($0, $0.sentence) }
 
     private func read(_ packet: [UInt8]) throws(ControlWireError) -> ControlRequest {
@@ -60,7 +87,7 @@ import Testing
         let packet = ControlRequest.reportClosed(0x1122).encoded(requestID: 5)
         #expect(
             packet == [
-                0x53, 0x4d, 0x43, 0x48, 0, 1, 0, 12, 0, 0, 0, 5, 0, 0, 0, 24, 0, 0, 0, 0, 0, 0, 0x11, 0x22,
+                0x53, 0x4d, 0x43, 0x48, 0, 2, 0, 12, 0, 0, 0, 5, 0, 0, 0, 24, 0, 0, 0, 0, 0, 0, 0x11, 0x22,
             ])
     }
 
@@ -91,8 +118,8 @@ import Testing
         let packet = ControlRequest.hello.encoded(requestID: 1)
         #expect(throws: ControlWireError.wrongLength(said: 16, arrived: 17)) { try self.read(packet + [0]) }
         var other = packet
-        other[5] = 2
-        #expect(throws: ControlWireError.unsupportedVersion(2)) { try self.read(other) }
+        other[5] = 3
+        #expect(throws: ControlWireError.unsupportedVersion(3)) { try self.read(other) }
         other = packet
         other[7] = 99
         #expect(throws: ControlWireError.unknownType(99)) { try self.read(other) }
@@ -144,9 +171,13 @@ import Testing
         let long = String(repeating: "x", count: 600)
         var books = Self.books
         let longVLAN = VLANID(String(repeating: "v", count: 32))!
-        books.pools = Array(repeating: books.pools[0], count: ControlLimits.poolClasses)
+        books.pools = Array(repeating: books.pools[0], count: ControlLimits.poolEntries)
+        for index in books.pools.indices { books.pools[index].pool = PoolID(longVLAN.name)! }
         books.vlans = (0..<ControlLimits.vlansPerHypervisor).map { _ in
-            VLANStatus(vlan: longVLAN, usedByteCount: 1, limitByteCount: 1, partitionCount: 1)
+            VLANStatus(
+                definition: VLANDefinition(
+                    longVLAN, pool: PoolID(longVLAN.name)!, sliceByteCount: 1, partitionLimitByteCount: 1),
+                usedByteCount: 1, limitByteCount: 1, partitionCount: 1)
         }
         let addresses = Array(
             repeating: Membership.Address(vlan: longVLAN, smgid: Self.address), count: ControlLimits.vlansPerPartition)
@@ -161,6 +192,19 @@ import Testing
         books.connections = Array(repeating: ConnectionStatus(partition: long, report: report), count: 100)
         let other = ControlResponse.status(StatusPage(of: books, firstItem: 0)).encoded(requestID: 1)
         #expect(other.count <= ControlLimits.packetByteCount)
+        let identifiers = Array(repeating: UInt32.max, count: ControlLimits.usersPerPartition)
+        books.connections = []
+        books.definitions = Array(
+            repeating: PartitionDefinition(name: long, userIDs: identifiers, groupIDs: identifiers), count: 100)
+        let third = ControlResponse.status(StatusPage(of: books, firstItem: 0)).encoded(requestID: 1)
+        #expect(third.count <= ControlLimits.packetByteCount)
+    }
+
+    @Test func theLongestMoveFitsIntoAPacket() {
+        let bytes = [UInt8](repeating: 1, count: ControlLimits.moveByteCount)
+        let request = ControlRequest.write(.owner(OwnerToken(high: 1, low: 2)), offset: 0, bytes: bytes)
+        #expect(request.encoded(requestID: 1).count <= ControlLimits.packetByteCount)
+        #expect(ControlResponse.bytes(bytes).encoded(requestID: 1).count <= ControlLimits.packetByteCount)
     }
 
     @Test func tokensDoNotShowThemselves() {

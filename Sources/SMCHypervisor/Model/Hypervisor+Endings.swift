@@ -1,0 +1,151 @@
+internal import SMCWire
+
+/// What gives, replaces and takes back: blocks, bindings, pairs.
+extension Hypervisor {
+    // MARK: Blocks
+
+    func fileByteCount(_ block: BlockID) -> Int {
+        self.pools[block.pool].fileByteCount(block)
+    }
+
+    /// Bytes of its pool that a VLAN may use (A62).
+    func limit(_ vlan: VLANBooks) -> Int {
+        min(vlan.definition.sliceByteCount ?? .max, self.pools[vlan.pool].geometry.byteCount)
+    }
+
+    /// Takes a block within the limits of the VLAN and of the caller's partition.
+    mutating func takeBlock(
+        _ ringByteCount: Int, for caller: CallerID, on vlan: VLANID, isExact: Bool
+    ) throws(Refused) -> BlockID {
+        guard let books = self.vlans[vlan], let session = self.sessions[caller] else { throw Refused(.unknownVLAN) }
+        let account = Accounts.ID(
+            vlan: vlan, holder: session.isDefined ? .defined(session.name) : .session(caller))
+        let ofPartition =
+            books.authorisations[session.isDefined ? session.name : ""]?.limitByteCount
+            ?? books.definition.partitionLimitByteCount ?? .max
+        let ofVLAN = self.limit(books)
+        let used = self.pools[books.pool].usedByteCount(vlan)
+        let left = max(0, ofPartition - self.accounts.byteCount(account))
+        let limit = left < ofVLAN - used ? used + left : ofVLAN
+        let block: BlockID
+        do throws(Refused) {
+            block = try self.pools[books.pool].take(
+                ringByteCount: ringByteCount, for: vlan, limit: limit, isExact: isExact)
+        } catch {
+            guard error.code == .poolExhausted, limit < ofVLAN,
+                self.pools[books.pool].hasBlock(
+                    ringByteCount: ringByteCount, for: vlan, limit: ofVLAN, isExact: isExact)
+            else { throw error }
+            throw Refused(
+                .quotaExceeded,
+                "The partition '\(session.name)' uses \(self.accounts.byteCount(account)) of the \(ofPartition) bytes "
+                    + "that it may use on VLAN \(vlan), so an SMB of \(ringByteCount) does not fit; destroy some.")
+        }
+        self.accounts.charge(block, byteCount: self.fileByteCount(block), to: account)
+        return block
+    }
+
+    /// Gives the owner another block with the same contents. Peers that hold the old one lose their binding.
+    ///
+    /// - Returns: the size of the new block, if its descriptor goes with the answer.
+    mutating func replace(_ id: SMBID) throws(Refused) -> Int? {
+        guard let smb = self.smbs[id] else { throw Refused(.badToken) }
+        let new = try self.takeBlock(smb.ringByteCount, for: smb.owner.caller, on: smb.vlan, isExact: true)
+        self.effects.append(.replace(smb.block, with: new))
+        if smb.owner.isMapped { self.effects.append(.sendBlock(new)) }
+        for binding in smb.sortedBindings where binding.isMapped {
+            self.takeBack(id, binding.peer)
+        }
+        self.smbs[id]?.block = new
+        self.smbs[id]?.isTainted = false
+        self.giveBack(smb.block)
+        return smb.owner.isMapped ? self.fileByteCount(new) : nil
+    }
+
+    private mutating func giveBack(_ block: BlockID) {
+        self.pools[block.pool].giveBack(block)
+        self.effects.append(.reclaim(block))
+    }
+
+    // MARK: Pairs
+
+    mutating func createPair(_ key: Pair.Key) -> PairID {
+        let id = PairID(self.newNumber())
+        self.pairsByKey[key] = id
+        self.pairs[id] = Pair(key)
+        self.addresses[key.low]?.pairs.insert(id)
+        self.addresses[key.high]?.pairs.insert(id)
+        self.effects.append(.createPair(id))
+        return id
+    }
+
+    mutating func endPair(_ id: PairID, isGone: Bool) {
+        guard let pair = self.pairs.removeValue(forKey: id) else { return }
+        self.pairsByKey[pair.key] = nil
+        self.addresses[pair.key.low]?.pairs.remove(id)
+        self.addresses[pair.key.high]?.pairs.remove(id)
+        if isGone { self.effects.append(.markGone(id)) }
+        self.effects.append(.dropPair(id))
+    }
+
+    mutating func signalRecord(
+        _ token: SignalToken, _ pair: PairID, _ bit: Int, _ key: Pair.Key, _ holder: SMGID, _ isFirst: Bool
+    ) -> SignalRecord {
+        if isFirst {
+            let outgoing = key.direction(to: key.counterpart(of: holder))
+            self.effects.append(.sendPair(pair, incoming: key.direction(to: holder), outgoing: outgoing))
+        }
+        return SignalRecord(token: token, pair: pair.rawValue, bit: bit, hasNewPair: isFirst)
+    }
+
+    /// Interrupts one side of a binding about its SMB.
+    mutating func notify(_ binding: SharedMemoryBuffer.Binding, _ address: SMGID) {
+        guard let pair = self.pairs[binding.pair] else { return }  // Its end was told already.
+        self.effects.append(.notify(binding.pair, pair.key.direction(to: address), bit: binding.bit))
+    }
+
+    // MARK: Bindings
+
+    /// The owner, or the owner's end, takes a binding from a peer, who is told.
+    mutating func takeBack(_ id: SMBID, _ peer: SMGID) {
+        guard let binding = self.smbs[id]?.bindings[peer] else { return }
+        if case .accepted(let buffer, _, _) = binding.stage {
+            self.notify(binding, peer)
+            self.sessions[binding.caller]?.remember(buffer)
+            self.consequence(.unbind, of: id, peer: peer)
+        }
+        self.endBinding(id, peer)
+    }
+
+    /// The peer has no right to the SMB any more: tokens die, the bit is free, a pair without bindings ends.
+    mutating func endBinding(_ id: SMBID, _ peer: SMGID) {
+        guard let binding = self.smbs[id]?.bindings.removeValue(forKey: peer), let smb = self.smbs[id] else { return }
+        self.bindingsBySignal[binding.ownerSignal] = nil
+        switch binding.stage {
+        case .offered(let offer): self.bindingsByOffer[offer] = nil
+        case .accepted(let buffer, let signal, let isMapped):
+            self.bindingsByBuffer[buffer] = nil
+            self.bindingsBySignal[signal] = nil
+            if isMapped { self.smbs[id]?.isTainted = true }
+        }
+        self.addresses[peer]?.bound.remove(id)
+        guard var pair = self.pairs[binding.pair] else { return }  // It ended with one of its partitions.
+        pair.giveBitBack(binding.bit)
+        pair.endGrant(of: smb.owner.address)
+        if binding.isAccepted { pair.endGrant(of: peer) }
+        self.pairs[binding.pair] = pair
+        if pair.bindingCount == 0 { self.endPair(binding.pair, isGone: false) }
+    }
+
+    /// The SMB ends, with all its bindings. Its block comes back when nobody has it any more.
+    mutating func disown(_ id: SMBID) {
+        guard let smb = self.smbs[id] else { return }
+        for binding in smb.sortedBindings {
+            self.takeBack(id, binding.peer)
+        }
+        self.smbsByOwner[smb.owner.token] = nil
+        self.addresses[smb.owner.address]?.owned.remove(id)
+        self.smbs[id] = nil
+        self.giveBack(smb.block)
+    }
+}

@@ -1,0 +1,85 @@
+internal import SMCWire
+
+/// The books for people.
+extension Hypervisor {
+    /// The items of one look at the books, kept until its last page was asked for, so that a look costs what one look
+    /// costs. There is one at a time; whoever loses it gets pages of the books as they are then.
+    struct StatusSnapshot {
+        let caller: CallerID
+        let items: [StatusPage.Item]
+    }
+
+    /// One page of what the session may see.
+    mutating func status(for caller: CallerID, _ session: Session, _ firstItem: Int) -> StatusPage {
+        let items: [StatusPage.Item]
+        if firstItem > 0, let snapshot = self.statusSnapshot, snapshot.caller == caller {
+            items = snapshot.items
+        } else {
+            items = StatusPage.items(of: self.books(for: session.identity))
+        }
+        let page = StatusPage(tables: self.tables, items: items, firstItem: firstItem)
+        if page.hasMore {
+            self.statusSnapshot = StatusSnapshot(caller: caller, items: items)
+        } else if self.statusSnapshot?.caller == caller {
+            self.statusSnapshot = nil
+        }
+        return page
+    }
+
+    /// Pools and VLANs.
+    private var tables: HypervisorStatus {
+        var status = HypervisorStatus(
+            processID: self.configuration.processID, cec: self.cec, isFunctionEnabled: self.isFunctionEnabled)
+        status.pools = self.pools.flatMap(\.statuses)
+        // The default one first, as at the start; the others by name.
+        let rest = self.vlans.keys.filter { $0 != self.defaultVLAN }.sorted()
+        for vlan in [self.defaultVLAN].compactMap(\.self) + rest {
+            guard let books = self.vlans[vlan] else { continue }
+            status.vlans.append(
+                VLANStatus(
+                    definition: books.definition, usedByteCount: self.pools[books.pool].usedByteCount(vlan),
+                    limitByteCount: self.limit(books), partitionCount: books.addresses.count))
+        }
+        return status
+    }
+
+    /// Partitions, SMBs and connections: of the identity's own user, and of VLANs on which it may look. Sorted, so that
+    /// two looks at the same books are equal.
+    private func books(for identity: CallerIdentity) -> HypervisorStatus {
+        var status = HypervisorStatus(processID: 0, cec: self.cec)
+        var shown: Set<SMGID> = []
+        let sessions = self.sessions.filter(\.value.isJoined).sorted { $0.key.rawValue < $1.key.rawValue }
+        for (_, session) in sessions {
+            let isOwn = session.identity.userID == identity.userID
+            let seesAll = isOwn || identity.roles.include(.look, on: nil)
+            let addresses = session.addresses.filter { seesAll || identity.roles.include(.look, on: $0.vlan) }
+            guard seesAll || !addresses.isEmpty else { continue }
+            shown.formUnion(addresses.map(\.smgid))
+            status.partitions.append(
+                PartitionStatus(
+                    name: session.name, processID: session.identity.processID, userID: session.identity.userID,
+                    addresses: addresses))
+            for report in session.reports.values.sorted(by: { $0.identifier < $1.identifier }) {
+                status.connections.append(ConnectionStatus(partition: session.name, report: report))
+            }
+        }
+        for (id, smb) in self.smbs.sorted(by: { $0.key < $1.key }) {
+            let peers = smb.bindings.isEmpty ? [nil] : smb.sortedBindings.map { Optional($0) }
+            for binding in peers
+            where shown.contains(smb.owner.address) || binding.map({ shown.contains($0.peer) }) == true {
+                let state: SMBStatus.State = binding.map { $0.isAccepted ? .accepted : .offered } ?? .created
+                status.smbs.append(
+                    SMBStatus(
+                        number: id.rawValue, vlan: smb.vlan, owner: smb.owner.address, peer: binding?.peer,
+                        ringByteCount: smb.ringByteCount, state: state, isTainted: smb.isTainted))
+            }
+        }
+        if identity.roles.include(.look, on: nil) {
+            status.definitions = self.partitions.values.map(\.definition).sorted { $0.name < $1.name }
+        }
+        for (vlan, books) in self.vlans.sorted(by: { $0.key < $1.key }) where identity.roles.include(.look, on: vlan) {
+            status.authorisations += books.authorisations.values.sorted { $0.partition < $1.partition }
+        }
+        return status
+    }
+}
