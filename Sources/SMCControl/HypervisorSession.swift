@@ -165,6 +165,11 @@ package final class HypervisorSession: Sendable {
         try self.perform(.reportClosed(identifier))
     }
 
+    /// Does what administrators may do (A58, A59). Works without joining.
+    package func administer(_ request: AdministrativeRequest) throws(ControlError) {
+        try self.perform(.administer(request))
+    }
+
     /// The hypervisor's books. Works without joining.
     package func status() throws(ControlError) -> HypervisorStatus {
         var page = try self.statusPage(0)

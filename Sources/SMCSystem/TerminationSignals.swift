@@ -5,7 +5,7 @@ internal import Glibc
 ///
 /// A handler writes to an eventfd. signalfd(2) would need the signals blocked in every thread, and those of the Swift
 /// runtime may be there before us. One per process.
-package struct TerminationSignals: ~Copyable, Sendable {
+package final class TerminationSignals: Sendable {
     private static let awaited = [SIGTERM, SIGINT]
     /// A reader of our output that is gone, and an opener of a file that we have a lease on, must not end us.
     private static let ignored = [SIGPIPE, SIGIO]
@@ -44,7 +44,7 @@ package struct TerminationSignals: ~Copyable, Sendable {
     }
 
     /// Takes the hang-ups that came so far.
-    package borrowing func clearHangUp() {
+    package func clearHangUp() {
         self.hangUpEvent.clear()
     }
 

@@ -1,4 +1,4 @@
-package import SMCWire
+internal import SMCWire
 
 extension AuditRecord {
     /// The record as a line of the audit log.

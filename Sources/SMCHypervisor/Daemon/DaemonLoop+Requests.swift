@@ -19,12 +19,14 @@ extension DaemonLoop {
             self.logger.warning("a session broke the protocol: \(error)", metadata: Self.metadata(session))
             let code: HypervisorRefusal
             if case .unsupportedVersion = error { code = .unsupportedVersion } else { code = .malformed }
+            self.administration.note("request", session, code, error.description)
             _ = self.answer(.refused(code, error.description), requestID: Self.requestID(packet), [], session)
             return self.end(key, "protocol violation")
         }
         guard session.isAllowed else {
             self.logger.warning("a user was refused", metadata: Self.metadata(session))
             let text = "This hypervisor does not serve user \(session.credentials.userID), only its own user and root."
+            self.administration.note(request.audited.action.rawValue, session, .notAuthorized, text)
             _ = self.answer(.refused(.notAuthorized, text), requestID: header.requestID, [], session)
             return self.end(key, "not allowed")
         }
@@ -53,6 +55,8 @@ extension DaemonLoop {
             outcome = self.hypervisor.perform(.request(request), by: session.caller)
         }
         self.log(request, outcome.response, session)
+        self.administration.record(outcome.records)
+        if outcome.effects.contains(.readSettings) { return self.readSettings(for: session, requestID) }
         guard let attachments = self.carryOut(outcome.effects) else {
             return self.end(key, "no descriptors left to answer it")
         }
@@ -76,7 +80,7 @@ extension DaemonLoop {
 
     /// - Returns: false when the session cannot be answered. Its socket is empty whenever it keeps to one request at a
     ///   time, so then it does not.
-    private func answer(
+    func answer(
         _ response: ControlResponse, requestID: UInt32, _ descriptors: [Int32], _ session: DaemonSession
     ) -> Bool {
         do throws(SystemCallError) {
@@ -141,6 +145,7 @@ extension DaemonLoop {
             case .dropPair(let id): self.pairs[id] = nil
             case .notify(let id, let direction, let bit): self.pairs[id]?.notify(direction, bit: bit)
             case .reclaim(let block): self.blocks.reclaim(block)
+            case .readSettings: break  // Answered later: see ``readSettings(for:_:)``.
             case .takeStatusBits(let id, let directions):
                 attachments.response = .statusBits(self.pairs[id]?.takeBits(directions) ?? [])
             case .replace, .read, .write, .compareAndMove:

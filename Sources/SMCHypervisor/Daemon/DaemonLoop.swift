@@ -10,6 +10,8 @@ final class DaemonLoop {
         static let listener: UInt64 = 0
         static let stop: UInt64 = 1
         static let signal: UInt64 = 2
+        static let hangUp: UInt64 = 3
+        static let settings: UInt64 = 4
         /// Sessions have the numbers from here on; they are their ``CallerID`` too.
         static let firstSession: UInt64 = 16
     }
@@ -24,8 +26,11 @@ final class DaemonLoop {
     }
 
     let configuration: HypervisorConfiguration
-    let logger: Logger
-    private let sessionsMaximum: Int
+    var logger: Logger
+    let administration: Administration
+    let plan: HypervisorDaemon.Plan
+    var sessionsMaximum: Int
+    var handshakeTimeout: Duration
     private let poller: Poller
     private let listener: UnixSocket
     var hypervisor: Hypervisor
@@ -48,7 +53,10 @@ final class DaemonLoop {
     ) throws(SystemCallError) {
         self.configuration = configuration
         self.logger = logger
+        self.plan = plan
         self.sessionsMaximum = plan.sessionsMaximum
+        self.handshakeTimeout = configuration.handshakeTimeout
+        self.administration = try Administration(configuration, logger: logger)
         self.poller = try Poller()
         self.blocks = blocks
         self.listener = listener
@@ -56,20 +64,28 @@ final class DaemonLoop {
             VLANDefinition($0, sliceByteCount: configuration.vlanLimits[$0])
         }
         var model = Hypervisor.Configuration(
-            vlans: vlans, pools: [.init(.default, plan.geometry)], bitsPerDirection: StatusBitArrayLayout.bitCount)
+            vlans: configuration.settings?.vlans ?? vlans,
+            pools: [.init(configuration.settings?.pools.first?.id ?? .default, plan.geometry)],
+            bitsPerDirection: StatusBitArrayLayout.bitCount)
+        model.partitions = configuration.settings?.partitions ?? []
+        model.authorisations = configuration.settings?.authorisations ?? []
         model.processID = Process.processID
         model.partitionsMaximum = configuration.partitionsMaximum
         // The system's generator: nobody can guess a token.
         self.hypervisor = Hypervisor(model, random: SystemRandomNumberGenerator())
     }
 
-    /// - Parameter signals: a descriptor that is readable when the process shall end.
-    func run(until stopEvent: borrowing EventDescriptor, signals: Int32?) throws(SystemCallError) {
+    /// - Parameter signals: of the process, if they are for this hypervisor.
+    func run(until stopEvent: borrowing EventDescriptor, signals: TerminationSignals?) throws(SystemCallError) {
         try self.poller.add(self.listener.descriptor.rawValue, for: .readable, key: Key.listener)
         try self.poller.add(stopEvent.descriptor.rawValue, for: .readable, key: Key.stop)
         if let signals {
-            try self.poller.add(signals, for: .readable, key: Key.signal)
+            try self.poller.add(signals.descriptor, for: .readable, key: Key.signal)
+            try self.poller.add(signals.hangUp, for: .readable, key: Key.hangUp)
         }
+        try self.poller.add(self.administration.descriptor, for: .readable, key: Key.settings)
+        self.administration.note("start", nil)
+        defer { self.administration.close() }
         var occurrences: [Poller.Occurrence] = []
         while !self.isStopping {
             try self.poller.wait(timeoutMilliseconds: self.waitMilliseconds, into: &occurrences)
@@ -77,6 +93,10 @@ final class DaemonLoop {
                 switch occurrence.key {
                 case Key.listener: self.takeConnections()
                 case Key.stop, Key.signal: self.isStopping = true
+                case Key.hangUp:
+                    signals?.clearHangUp()
+                    if !self.hangUp() { self.isStopping = true }
+                case Key.settings: self.finishReading()
                 default: self.serve(occurrence.key)
                 }
             }
@@ -140,18 +160,19 @@ final class DaemonLoop {
 
     private func begin(_ socket: consuming UnixSocket) throws(SystemCallError) {
         let credentials = try socket.peerCredentials()
+        let groupIDs = Set((try? socket.peerGroups()) ?? []).union([credentials.groupID])
         let key = self.nextKey
         self.nextKey += 1
         let isOwn = credentials.userID == 0 || credentials.userID == Process.userID
         let isAllowed = isOwn || self.configuration.allowedUsers == .everyone
         try self.poller.add(socket.descriptor.rawValue, for: [.readable, .peerClosed], key: key)
         let session = DaemonSession(
-            socket: socket, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
-            handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
+            socket: socket, caller: CallerID(key), credentials: credentials, groupIDs: groupIDs,
+            isAllowed: isAllowed, handshakeDeadline: .now.advanced(by: self.handshakeTimeout))
         self.sessions[key] = session
         let identity = CallerIdentity(
-            processID: credentials.processID, userID: credentials.userID, groupIDs: [credentials.groupID],
-            roles: isOwn ? .all : .none)
+            processID: credentials.processID, userID: credentials.userID, groupIDs: groupIDs.sorted(),
+            roles: self.administration.roles(of: session))
         _ = self.hypervisor.perform(.open(identity), by: session.caller)
     }
 
@@ -160,6 +181,7 @@ final class DaemonLoop {
         guard let session = self.sessions.removeValue(forKey: key) else { return }
         // Closing the socket takes it out of the poller as well: there is no other descriptor for it.
         let outcome = self.hypervisor.perform(.close, by: session.caller)
+        self.administration.record(outcome.records, because: reason)
         _ = self.carryOut(outcome.effects)
         self.logger.debug("session ends: \(reason)", metadata: Self.metadata(session))
     }

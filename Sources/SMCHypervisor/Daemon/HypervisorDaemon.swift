@@ -36,8 +36,7 @@ package final class HypervisorDaemon: Sendable {
             }
             if configuration.handlesSignals {
                 let signals = try TerminationSignals.install()
-                try self.serve(isPrivate: isPrivate, signals: signals.descriptor)
-                _ = consume signals
+                try self.serve(isPrivate: isPrivate, signals: signals)
             } else {
                 try self.serve(isPrivate: isPrivate, signals: nil)
             }
@@ -50,7 +49,7 @@ package final class HypervisorDaemon: Sendable {
 
     private static let alreadyRunning = SystemCallError(call: "flock", errno: Errno.tryAgain)
 
-    private func serve(isPrivate: Bool, signals: Int32?) throws(SystemCallError) {
+    private func serve(isPrivate: Bool, signals: TerminationSignals?) throws(SystemCallError) {
         let path = self.configuration.socketPath
         let plan = try self.plan()
         let blocks = try BlockStore.create(plan.geometry)
@@ -74,6 +73,8 @@ package final class HypervisorDaemon: Sendable {
     struct Plan {
         var geometry: PoolGeometry
         var sessionsMaximum: Int
+        /// However many an administrator wants.
+        var sessionsPossible: Int
     }
 
     private func plan() throws(SystemCallError) -> Plan {
@@ -92,6 +93,9 @@ package final class HypervisorDaemon: Sendable {
                 ])
         }
         let left = available - geometry.blockCount
-        return Plan(geometry: geometry, sessionsMaximum: max(1, min(self.configuration.sessionsMaximum, left / 4)))
+        let possible = max(1, left / 4)
+        return Plan(
+            geometry: geometry, sessionsMaximum: min(self.configuration.sessionsMaximum, possible),
+            sessionsPossible: possible)
     }
 }

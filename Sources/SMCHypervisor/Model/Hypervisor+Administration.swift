@@ -30,7 +30,7 @@ extension Hypervisor {
             throw Refused(.notSupported)
         case .reload:
             try self.require(.configure, on: nil, session)
-            throw Refused(.notSupported)
+            self.effects.append(.readSettings)
         }
     }
 

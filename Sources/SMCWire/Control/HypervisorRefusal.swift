@@ -35,6 +35,7 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case tooManyDefinitions = 33
     case notSupported = 34
     case poolInUse = 35
+    case unsuitableConfiguration = 40
 
     /// What was wrong and what to do about it. The answer of a hypervisor has a sentence with numbers beside it.
     package var sentence: String {
@@ -89,6 +90,8 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .tooManyDefinitions: "As many partitions are defined or authorised as may be; remove some first."
         case .notSupported: "This hypervisor cannot do that while it runs; change its configuration and start it anew."
         case .poolInUse: "The memory is in use; have it given back first."
+        case .unsuitableConfiguration:
+            "The configuration cannot be put into force, and nothing of it was; `smc hypervisor --check-config` says why."
         }
     }
 }
