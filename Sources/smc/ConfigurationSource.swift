@@ -57,6 +57,8 @@ struct ConfigurationSource: Sendable {
             return .success(try self.settings())
         } catch let error as SettingsRefusal {
             return .failure(error)
+        } catch let error as ConfigurationFileError {
+            return .failure(SettingsRefusal(error.description.split(separator: "\n").map(String.init)))
         } catch {
             return .failure(SettingsRefusal(["\(error)"]))
         }

@@ -5,7 +5,7 @@ internal import SMCWire
 /// Putting a changed configuration into force while partitions go on.
 extension DaemonLoop {
     /// Performs what a configuration says. It has all roles: who may write the file may do what it says.
-    private static let administrator = CallerID(.max)
+    private static let administrator = CallerID(0)
 
     /// SIGHUP.
     ///
