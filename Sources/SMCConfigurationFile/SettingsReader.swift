@@ -247,7 +247,8 @@ struct SettingsReader {
                     numbers.insert(number)
                 } else {
                     self.findings.add(
-                        node.mark, "this machine has no \(kind) '\(name)'", "create it, or write another one or a number")
+                        node.mark, "this machine has no \(kind) '\(name)'",
+                        "create it, or write another one or a number")
                 }
             } catch {
                 self.findings.add(node.mark, "the \(kind) '\(name)' could not be looked up (\(error))", "try again")

@@ -38,7 +38,9 @@ struct ConfigurationSource: Sendable {
     /// - Throws: what is wrong with it, in lines that a person can use.
     func settings() throws -> HypervisorSettings {
         guard let bytes = try FileSystem.contents(self.path, limit: ConfigurationFile.byteCountMaximum) else {
-            throw SettingsRefusal(["\(self.path) has more than \(ConfigurationFile.byteCountMaximum) bytes; is it the right file?"])
+            throw SettingsRefusal([
+                "\(self.path) has more than \(ConfigurationFile.byteCountMaximum) bytes; is it the right file?"
+            ])
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw SettingsRefusal(["\(self.path) is not UTF-8 text; is it the right file?"])

@@ -33,7 +33,8 @@ struct HypervisorCommand: ParsableCommand {
             configuration file cannot be used.
             """)
 
-    @Option(help: "Configuration file. [default: for /run/smc/hypervisor.sock /etc/smc/hypervisor.yaml, if it is there]")
+    @Option(
+        help: "Configuration file. [default: for /run/smc/hypervisor.sock /etc/smc/hypervisor.yaml, if it is there]")
     var config: String?
 
     @Flag(help: "Read the configuration file, say what is wrong with it, and do nothing else.")

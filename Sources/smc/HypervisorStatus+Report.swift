@@ -50,7 +50,8 @@ extension HypervisorStatus {
             "memory", ["VLAN", "partition", "process", "in use", "limit"],
             self.usages.map {
                 [
-                    $0.vlan.name, $0.partition.isEmpty ? "(ended)" : $0.partition, $0.processID.map { "\($0)" } ?? "all",
+                    $0.vlan.name, $0.partition.isEmpty ? "(ended)" : $0.partition,
+                    $0.processID.map { "\($0)" } ?? "all",
                     size($0.usedByteCount), $0.limitByteCount.map { size($0) } ?? "-",
                 ]
             })

@@ -81,7 +81,8 @@ import Testing
 
     /// Arguments of `smc admin`, and what the complaint must name.
     static let wrongUsages: [([String], String)] = [
-        (["vlan", "create"], "name"), (["vlan", "create", "a b"], "a b"), (["vlan", "create", "x", "--slice", "0"], "0"),
+        (["vlan", "create"], "name"), (["vlan", "create", "a b"], "a b"),
+        (["vlan", "create", "x", "--slice", "0"], "0"),
         (["vlan", "create", "x", "--access", "shut"], "shut"), (["slice", "set", "x", "1ß"], "1ß"),
         (["partition", "create", "x"], "--user"), (["partition", "create", "x", "--user", "no such"], "no such"),
         (["partition", "create", "x", "--group", "no-such-group"], "no-such-group"), (["authorise", "x"], "vlan"),
@@ -108,16 +109,17 @@ import Testing
 
     // MARK: Roles
 
-    private static let divided = plain + """
+    private static let divided =
+        plain + """
 
-          - {name: web, slice: 8M}
-          - {name: db, slice: 8M, access: authorised}
-        partitions:
-          - {name: orders, users: 4711, vlans: db}
-        roles:
-          - {name: web, users: 65533, rights: [look, quota, configure], vlans: web}
-          - {name: door, groups: 4242, rights: authorise, vlans: db}
-        """
+              - {name: web, slice: 8M}
+              - {name: db, slice: 8M, access: authorised}
+            partitions:
+              - {name: orders, users: 4711, vlans: db}
+            roles:
+              - {name: web, users: 65533, rights: [look, quota, configure], vlans: web}
+              - {name: door, groups: 4242, rights: authorise, vlans: db}
+            """
 
     @Test(.enabled(if: getuid() == 0, "only root can become somebody else"))
     func administratorsHaveWhatTheirRolesSay() async throws {

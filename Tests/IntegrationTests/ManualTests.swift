@@ -44,7 +44,8 @@ import Testing
         #expect(Set(files) == Set(Self.pages))
     }
 
-    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: mandoc), "mandoc is not installed"), arguments: pages)
+    @Test(
+        .enabled(if: FileManager.default.isExecutableFile(atPath: mandoc), "mandoc is not installed"), arguments: pages)
     func pagesAreWellFormed(_ page: String) async throws {
         try await Scene.play { scene in
             let lint = try scene.start(Self.mandoc, ["-T", "lint", "-W", "warning", Self.path(page)])
@@ -57,7 +58,8 @@ import Testing
         try await Scene.play { scene in
             let smc = try await Self.help(scene)
             for command in smc.subcommands ?? [] where command.commandName != "help" {
-                #expect(try Self.text("smc.1").contains(".Cm \(command.commandName)\n"), "smc.1: \(command.commandName)")
+                #expect(
+                    try Self.text("smc.1").contains(".Cm \(command.commandName)\n"), "smc.1: \(command.commandName)")
                 let page =
                     switch command.commandName {
                     case "hypervisor": "smc-hypervisor.8"

@@ -29,7 +29,8 @@ import Testing
                 for pair in pairs { try pair.client.write(piece.utf8) }
                 // A VLAN comes, changes, or goes; the function is switched; both ways to ask for it.
                 let extra = round % 3 == 0 ? "name: b" : "name: b, slice: \(round)M, enabled: \(round % 2 == 0)"
-                try scene.configure(round % 4 == 3 ? Self.configuration("name: a") : Self.configuration("name: a", extra))
+                try scene.configure(
+                    round % 4 == 3 ? Self.configuration("name: a") : Self.configuration("name: a", extra))
                 if round % 2 == 0 {
                     try await scene.done("reload")
                 } else {
@@ -57,7 +58,8 @@ import Testing
             let before = try await scene.done("vlan list")
             let wrong = [
                 ("vlans: [\n", "smc.yaml:2:1"), (good.replacingOccurrences(of: "slice", with: "slise"), "'slice'"),
-                (good.replacingOccurrences(of: "everyone", with: "owner"), "'serve'"), (good + "\naudit-file: /nowhere/audit", "audit"),
+                (good.replacingOccurrences(of: "everyone", with: "owner"), "'serve'"),
+                (good + "\naudit-file: /nowhere/audit", "audit"),
                 ("", "first VLAN|serve"), (good.replacingOccurrences(of: "64M", with: "128M"), "pool grow"),
             ]
             for (text, part) in wrong {
@@ -117,7 +119,8 @@ import Testing
 
     @Test(arguments: [
         ("pools: [{name: x, sise: 1M}]", "smc.yaml:1:19: pool 'x' has no key 'sise'; did you mean 'size'?"),
-        ("- a\n", "smc.yaml:1:1: the file is not"), ("roles: [{name: a, users: no-such-user, rights: look}]", "no-such-user"),
+        ("- a\n", "smc.yaml:1:1: the file is not"),
+        ("roles: [{name: a, users: no-such-user, rights: look}]", "no-such-user"),
     ]) func aWrongFileAtTheStart(_ text: String, _ part: String) async throws {
         try await Scene.play { scene in
             try scene.configure(text)

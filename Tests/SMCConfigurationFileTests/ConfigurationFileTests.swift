@@ -77,7 +77,8 @@ struct ConfigurationFileTests {
         expected.service = .everyone
         expected.partitions = [PartitionDefinition(name: "shop", userIDs: [1000, 4711], groupIDs: [500])]
         expected.authorisations = [
-            Authorisation(partition: "shop", vlan: web), Authorisation(partition: "shop", vlan: db, limitByteCount: 16384),
+            Authorisation(partition: "shop", vlan: web),
+            Authorisation(partition: "shop", vlan: db, limitByteCount: 16384),
         ]
         expected.roles = [
             .init(
@@ -213,7 +214,9 @@ struct ConfigurationFileTests {
         #expect(ByteCountText.parse(text) == count)
     }
 
-    @Test(arguments: ["", "K", "-1", "+1", "1.5M", "1 M", "0", "0K", "1KB", "1ß", "٣", "9999999999999999999", "9000000T"])
+    @Test(arguments: [
+        "", "K", "-1", "+1", "1.5M", "1 M", "0", "0K", "1KB", "1ß", "٣", "9999999999999999999", "9000000T",
+    ])
     func noSizes(_ text: String) {
         #expect(ByteCountText.parse(text) == nil)
     }

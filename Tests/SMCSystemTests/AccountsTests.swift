@@ -22,7 +22,8 @@ struct AccountsTests {
         var mine = [gid_t](repeating: 0, count: 1024)
         let count = getgroups(1024, &mine)
         mine.removeLast(mine.count - Int(count))
-        let script = "import os, socket, sys\n"
+        let script =
+            "import os, socket, sys\n"
             + (getuid() == 0 ? "os.setgroups([\(wanted.map(String.init).joined(separator: ","))])\n" : "")
             + "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\ns.connect(sys.argv[1])\ns.recv(1)\n"
         let process = Foundation.Process()

@@ -36,7 +36,8 @@ package enum SettingsChange {
             obstacles.append("'socket' was \(old.socketPath ?? "not set") and is \(new.socketPath ?? "not set")")
         }
         if old.service != new.service {
-            obstacles.append("'serve' was \(old.service?.rawValue ?? "not set") and is \(new.service?.rawValue ?? "not set")")
+            obstacles.append(
+                "'serve' was \(old.service?.rawValue ?? "not set") and is \(new.service?.rawValue ?? "not set")")
         }
         if old.vlans.first?.id != new.vlans.first?.id {
             let (before, after) = (old.vlans.first?.id.name ?? "", new.vlans.first?.id.name ?? "")

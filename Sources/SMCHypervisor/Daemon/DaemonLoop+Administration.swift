@@ -82,7 +82,9 @@ extension DaemonLoop {
         self.hypervisor.limitPartitions(to: settings.limits.partitions)
         self.sessionsMaximum = min(settings.limits.sessions, self.plan.sessionsPossible)
         self.handshakeTimeout = .seconds(settings.limits.handshakeSeconds)
-        if let level = settings.logLevel.flatMap({ Logger.Level(rawValue: $0.rawValue) }) { self.logger.logLevel = level }
+        if let level = settings.logLevel.flatMap({ Logger.Level(rawValue: $0.rawValue) }) {
+            self.logger.logLevel = level
+        }
         for session in self.sessions.values {
             _ = self.hypervisor.perform(.setRoles(self.administration.roles(of: session)), by: session.caller)
         }

@@ -127,7 +127,8 @@ extension HypervisorStatus {
     /// The definition of a VLAN as it is now.
     func definition(_ vlan: VLANID) throws(ControlError) -> VLANDefinition {
         guard let status = self.vlans.first(where: { $0.vlan == vlan }) else {
-            throw .refused(.unknownVLAN, "There is no VLAN \(vlan); `smc admin vlan list` shows those that you may see.")
+            throw .refused(
+                .unknownVLAN, "There is no VLAN \(vlan); `smc admin vlan list` shows those that you may see.")
         }
         return status.definition
     }

@@ -16,7 +16,9 @@ struct JSONLineTests {
         line.add("pid", 12)
         line.add("nothing", nil)
         line.add("low", Int64.min)
-        #expect(String(decoding: line.bytes, as: UTF8.self) == #"{"event":"bind","pid":12,"low":-9223372036854775808}"# + "\n")
+        #expect(
+            String(decoding: line.bytes, as: UTF8.self) == #"{"event":"bind","pid":12,"low":-9223372036854775808}"#
+                + "\n")
         #expect(try self.parsed(JSONLine()).isEmpty)
     }
 

@@ -159,7 +159,8 @@ struct SettingsRolesTests {
     private var settings: HypervisorSettings {
         var settings = HypervisorSettings()
         settings.roles = [
-            .init(name: "a", accounts: AccountSet(userIDs: [1]), rights: [.look, .authorise], scope: .vlans([self.web])),
+            .init(
+                name: "a", accounts: AccountSet(userIDs: [1]), rights: [.look, .authorise], scope: .vlans([self.web])),
             .init(name: "b", accounts: AccountSet(groupIDs: [50]), rights: [.authorise], scope: .vlans([self.db])),
             .init(name: "c", accounts: AccountSet(userIDs: [2], groupIDs: [51]), rights: [.configure]),
         ]
