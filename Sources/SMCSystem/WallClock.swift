@@ -1,3 +1,4 @@
+internal import CSMCShims
 internal import Glibc
 
 /// The time of day, for people who read logs. Never for deadlines: it may be set back.
