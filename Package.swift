@@ -101,6 +101,11 @@ let package = Package(
             name: "verbs-probe", dependencies: ["SMCVerbs", "SMCSystem"], path: "Tests/Helpers/VerbsProbe",
             swiftSettings: testing),
 
+        // A peer that keeps what it was given, as a process of its own; not a product.
+        .executableTarget(
+            name: "keeping-peer", dependencies: ["SMCControl", "SMCSystem", "SMCWire"],
+            path: "Tests/Helpers/KeepingPeer", swiftSettings: testing),
+
         .testTarget(name: "SMCWireTests", dependencies: ["SMCWire", "SMCTesting"], swiftSettings: testing),
         .testTarget(
             name: "SMCProtocolTests", dependencies: ["SMCProtocol", "SMCWire", "SMCTesting"], swiftSettings: testing),
@@ -111,7 +116,7 @@ let package = Package(
         .testTarget(
             name: "SMCHypervisorTests",
             dependencies: [
-                "SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem", "SMCMemory", "SMCTesting",
+                "SMCHypervisor", "SMCControl", "SMCWire", "SMCSystem", "SMCMemory", "SMCTesting", "keeping-peer",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: testing),

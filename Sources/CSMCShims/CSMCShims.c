@@ -1,12 +1,16 @@
 #define _GNU_SOURCE
 #include "CSMCShims.h"
 
+#include <asm-generic/hugetlb_encode.h>
 #include <sys/prctl.h>
 #include <time.h>
 
-int csmc_memfd_create(const char *name)
+int csmc_memfd_create(const char *name, unsigned int huge_page_bits)
 {
-    return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    if (huge_page_bits > 0)
+        flags |= MFD_HUGETLB | huge_page_bits << HUGETLB_FLAG_ENCODE_SHIFT;
+    return memfd_create(name, flags);
 }
 
 int csmc_allocate(int descriptor, int64_t byte_count)

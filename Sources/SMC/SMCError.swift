@@ -21,6 +21,8 @@ public struct SMCError: Error, Sendable {
         public static let handshakeFailed = Code(rawValue: "handshake-failed")
         /// The peer's process, host or link is gone without having closed the connection.
         public static let peerGone = Code(rawValue: "peer-gone")
+        /// An administrator of the hypervisor took the right to share memory with this peer away.
+        public static let revoked = Code(rawValue: "revoked")
         /// The peer aborted the connection.
         public static let aborted = Code(rawValue: "aborted")
         /// The peer closed its end: nobody reads what is sent.
@@ -65,6 +67,7 @@ extension SMCError {
         let code: Code =
             switch error {
             case .peerGone: .peerGone
+            case .revoked: .revoked
             case .abortedByPeer: .aborted
             case .closedByPeer: .closedByPeer
             case .protocolViolation: .protocolViolation

@@ -34,7 +34,7 @@ struct SettingsReader {
         self.checkCount(file, "pools", self.pools.count, ControlLimits.poolsPerHypervisor)
         self.checkCount(file, "vlans", self.vlans.count, ControlLimits.vlansPerHypervisor)
 
-        let partitions = file.sections("partitions", of: "partition", keys: ["name", "users", "groups", "vlans"])
+        let partitions = file.sections("partitions", of: "partition", keys: ["name", "users", "groups", "limit", "vlans"])
         for (definition, authorisations) in partitions.compactMap(self.partition) {
             settings.partitions.append(definition)
             settings.authorisations += authorisations
@@ -90,7 +90,7 @@ struct SettingsReader {
             self.complainOfName(section, name, "a pool")
             return nil
         }
-        return HypervisorSettings.Pool(id, byteCount: size, hugePages: hugePages ?? .prefer)
+        return HypervisorSettings.Pool(id, byteCount: size, hugePages: hugePages ?? .never)
     }
 
     private enum AccessWord: String, CaseIterable {
@@ -146,7 +146,8 @@ struct SettingsReader {
         }
         guard let name else { return nil }
         let definition = PartitionDefinition(
-            name: name, userIDs: accounts.userIDs.sorted(), groupIDs: accounts.groupIDs.sorted())
+            name: name, userIDs: accounts.userIDs.sorted(), groupIDs: accounts.groupIDs.sorted(),
+            limitByteCount: section.byteCount("limit"))
         return (definition, nodes.compactMap { self.authorisation($0, section, name) })
     }
 

@@ -131,7 +131,10 @@ package final class HypervisorSession: Sendable {
 
     /// Takes our SMB back from one peer, or from all (A30).
     ///
-    /// - Returns: new memory with the same contents, if a peer had the old one: map it in its place.
+    /// - Returns: new memory with the same contents, if a peer had the old one: map it in its place with
+    ///   ``Mapping/replace(with:)``. What is stored in the old one between this call and that is lost.
+    /// - Throws: ``ControlError/refused(_:_:)`` with `smbEnded` when there was no memory to replace the old one: then the
+    ///   peer has lost its right, and so have we; the SMB is no more.
     @discardableResult
     package func unbind(_ owner: OwnerToken, from peer: SMGID? = nil) throws(ControlError) -> MemoryFile? {
         try self.replaced(by: .unbindOwner(owner, from: peer))
@@ -146,8 +149,41 @@ package final class HypervisorSession: Sendable {
 
     private func replaced(by request: ControlRequest) throws(ControlError) -> MemoryFile? {
         try self.call(request) { (response, descriptors) throws(ControlError) in
+            if case .ended(let text) = response { throw .refused(.smbEnded, text) }
             guard case .replaced(let replacement) = response else { throw Self.wrongAnswer }
             return try Self.replacement(replacement, &descriptors)
+        }
+    }
+
+    /// Does what administrators may do (A58, A59). Works without joining.
+    package func administer(_ request: AdministrativeRequest) throws(ControlError) {
+        switch try self.ask(.administer(request)) {
+        case .done, .poolChanged: return
+        default: throw Self.wrongAnswer
+        }
+    }
+
+    /// Takes more memory for a pool; returns when it is there (A35). Needs the role `quota`.
+    ///
+    /// - Parameter timeout: taking memory takes about a second for each few GiB.
+    /// - Returns: by how many bytes the pool has grown: whole blocks, at most as much as was asked for.
+    package func growPool(
+        _ pool: PoolID, byteCount: Int, timeout: Duration = .seconds(120)
+    ) throws(ControlError) -> Int {
+        try self.changePool(.growPool(pool, byteCount: max(0, byteCount)), timeout)
+    }
+
+    /// Gives free memory of a pool back to the system. Needs the role `quota`.
+    ///
+    /// - Returns: how many bytes it could take: at most what was asked for, and nothing that anybody has.
+    package func shrinkPool(_ pool: PoolID, byteCount: Int) throws(ControlError) -> Int {
+        try self.changePool(.shrinkPool(pool, byteCount: max(0, byteCount)), self.timeout)
+    }
+
+    private func changePool(_ request: AdministrativeRequest, _ timeout: Duration) throws(ControlError) -> Int {
+        try self.call(.administer(request), timeout: timeout) { (response, _) throws(ControlError) in
+            guard case .poolChanged(let byteCount) = response else { throw Self.wrongAnswer }
+            return byteCount
         }
     }
 
@@ -163,11 +199,6 @@ package final class HypervisorSession: Sendable {
 
     package func reportClosed(_ identifier: UInt64) throws(ControlError) {
         try self.perform(.reportClosed(identifier))
-    }
-
-    /// Does what administrators may do (A58, A59). Works without joining.
-    package func administer(_ request: AdministrativeRequest) throws(ControlError) {
-        try self.perform(.administer(request))
     }
 
     /// The hypervisor's books. Works without joining.
@@ -206,11 +237,11 @@ extension HypervisorSession {
     }
 
     private func call<Result: ~Copyable & Sendable>(
-        _ request: ControlRequest,
+        _ request: ControlRequest, timeout: Duration? = nil,
         _ read: (ControlResponse, inout ReceivedDescriptors) throws(ControlError) -> Result
     ) throws(ControlError) -> Result {
         var reply = try self.channel.withLock { (channel) throws(ControlError) in
-            try channel.call(request, timeout: self.timeout)
+            try channel.call(request, timeout: timeout ?? self.timeout)
         }
         return try read(reply.response, &reply.descriptors)
     }

@@ -87,11 +87,19 @@ package final class StatusBitArray: Sendable {
         unsafe self.withWord(at: Layout.stateOffset) { $0.load(ordering: .acquiring) } != Layout.live
     }
 
-    /// Says so. Only the hypervisor does, and it signals the event descriptor after.
+    /// Whether it is gone because an administrator took the right to share memory away, from it or from us.
+    package var isRightRevoked: Bool {
+        // SAFETY: the offset is that of the layout.
+        unsafe self.withWord(at: Layout.stateOffset) { $0.load(ordering: .acquiring) } == Layout.rightRevoked
+    }
+
+    /// Says that the counterpart is gone. Only the hypervisor does, and it signals the event descriptor after.
     ///
     /// SYNC(counterpart-gone): pairs with ``isCounterpartGone``.
-    package func markCounterpartGone() {
+    /// - Parameter isRevoked: an administrator decided it.
+    package func markCounterpartGone(isRevoked: Bool = false) {
+        let state = isRevoked ? Layout.rightRevoked : Layout.counterpartGone
         // SAFETY: the offset is that of the layout.
-        unsafe self.withWord(at: Layout.stateOffset) { $0.store(Layout.counterpartGone, ordering: .releasing) }
+        unsafe self.withWord(at: Layout.stateOffset) { $0.store(state, ordering: .releasing) }
     }
 }

@@ -76,6 +76,27 @@ package enum FileSystem {
         }
     }
 
+    /// The beginning of a small text file, such as those of /proc; nil when it cannot be read or is no text.
+    package static func text(_ path: String, limit: Int = 65_536) -> String? {
+        // SAFETY: the string lives for the call.
+        let number = unsafe csmc_open(path, O_RDONLY | O_CLOEXEC, 0)
+        guard number >= 0 else { return nil }
+        let descriptor = OwnedDescriptor(adopting: number)
+        var bytes = [UInt8](repeating: 0, count: limit)
+        var count = 0
+        while count < limit {
+            // SAFETY: the kernel writes at most as many bytes as are left of the array, which is ours.
+            let more = unsafe bytes.withUnsafeMutableBytes { buffer in
+                unsafe read(descriptor.rawValue, buffer.baseAddress! + count, limit - count)
+            }
+            if more < 0, errno == EINTR { continue }
+            guard more >= 0 else { return nil }
+            if more == 0 { break }
+            count += more
+        }
+        return String(validating: bytes.prefix(count), as: UTF8.self)
+    }
+
     package static func isExecutable(_ path: String) -> Bool {
         // SAFETY: the string lives for the call.
         unsafe access(path, X_OK) == 0

@@ -13,8 +13,10 @@ package struct LendableMemory: ~Copyable, Sendable {
     package let file: MemoryFile
 
     /// Creates a sealed file of zeros with all pages present.
-    package static func create(name: String, byteCount: Int) throws(SystemCallError) -> LendableMemory {
-        let created = try MemoryFile.create(name: name, byteCount: byteCount)
+    package static func create(
+        name: String, byteCount: Int, pages: MemoryFile.Pages = .ordinary
+    ) throws(SystemCallError) -> LendableMemory {
+        let created = try MemoryFile.create(name: name, byteCount: byteCount, pages: pages)
         // The open file that memfd_create makes is not in the kernel's count of writers, one that open makes is.
         let opened = try Self.open(created.descriptor.rawValue)
         return LendableMemory(file: try MemoryFile.adopt(opened, byteCount: created.byteCount))

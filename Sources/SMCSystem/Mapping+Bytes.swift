@@ -15,13 +15,4 @@ extension Mapping {
         // SAFETY: the range lies in the mapping.
         return unsafe [UInt8](UnsafeRawBufferPointer(start: self.baseAddress + offset, count: count))
     }
-
-    /// Copies all bytes of another mapping, as far as both reach.
-    package func copy(from other: Mapping) {
-        let count = min(self.byteCount, other.byteCount)
-        // SAFETY: the range lies in both mappings, which are held.
-        withExtendedLifetime((self, other)) {
-            unsafe $0.0.baseAddress.copyMemory(from: $0.1.baseAddress, byteCount: count)
-        }
-    }
 }

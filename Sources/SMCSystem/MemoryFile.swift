@@ -6,6 +6,24 @@ internal import Glibc
 /// It has no name that others could open, nothing of it is left when the last descriptor is closed, and because its
 /// size is sealed and all its pages are allocated at creation, no access to a mapping of it can raise SIGBUS.
 package struct MemoryFile: ~Copyable, Sendable {
+    /// What a file's memory is made of.
+    package enum Pages: Hashable, Sendable {
+        case ordinary
+        /// Pages of 2 MiB that the administrator set aside (/proc/sys/vm/nr_hugepages): fewer entries in page tables
+        /// and TLB. A file of them is a whole number of them.
+        case huge
+
+        /// Bytes of one page.
+        package var byteCount: Int {
+            switch self {
+            case .ordinary: Page.byteCount
+            case .huge: 1 << Self.hugeBits
+            }
+        }
+
+        fileprivate static let hugeBits = 21
+    }
+
     package let descriptor: OwnedDescriptor
     /// Size in bytes, a multiple of the page size.
     package let byteCount: Int
@@ -19,16 +37,20 @@ package struct MemoryFile: ~Copyable, Sendable {
     ///
     /// - Parameter name: shown in /proc only.
     /// - Parameter byteCount: rounded up to whole pages.
-    /// - Throws: ``SystemCallError`` with ENOMEM or ENOSPC when the machine has not that much memory.
-    package static func create(name: String, byteCount: Int) throws(SystemCallError) -> MemoryFile {
-        let size = Page.roundUp(byteCount)
+    /// - Throws: ``SystemCallError`` with ENOMEM or ENOSPC when the machine has not that much memory, or not so many
+    ///   huge pages. Nothing of the file is left then.
+    package static func create(
+        name: String, byteCount: Int, pages: Pages = .ordinary
+    ) throws(SystemCallError) -> MemoryFile {
+        let size = Page.roundUp(byteCount, to: pages.byteCount)
         let number = try retrying("memfd_create") {
             // SAFETY: the string lives for the call.
-            unsafe csmc_memfd_create(name)
+            unsafe csmc_memfd_create(name, pages == .huge ? UInt32(Pages.hugeBits) : 0)
         }
         let descriptor = OwnedDescriptor(adopting: number)
         _ = try retrying("ftruncate") { ftruncate(number, size) }
-        _ = try retrying("fallocate") { csmc_allocate(number, Int64(size)) }
+        // All pages now: without them a store into a mapping would raise SIGBUS when memory is short.
+        _ = try retrying("fallocate of \(size) bytes") { csmc_allocate(number, Int64(size)) }
         _ = try retrying("fcntl(F_ADD_SEALS)") { csmc_seal_size(number) }
         return MemoryFile(descriptor: descriptor, byteCount: size)
     }
@@ -58,6 +80,14 @@ package struct MemoryFile: ~Copyable, Sendable {
         let mapping = try Mapping(self)
         mapping.zero()
     }
+
+    /// Overwrites the whole file with what another one of the same size holds. Whoever writes there meanwhile decides
+    /// what of it is copied.
+    package borrowing func copy(from other: borrowing MemoryFile) throws(SystemCallError) {
+        precondition(self.byteCount == other.byteCount, "memory files of two sizes")
+        let (target, source) = (try Mapping(self), try Mapping(other))
+        target.copy(from: source)
+    }
 }
 
 /// The machine's page.
@@ -66,8 +96,8 @@ package enum Page {
     package static let byteCount = sysconf(Int32(_SC_PAGESIZE))
 
     /// The smallest whole number of pages that holds `byteCount`.
-    package static func roundUp(_ byteCount: Int) -> Int {
-        (byteCount + Self.byteCount - 1) / Self.byteCount * Self.byteCount
+    package static func roundUp(_ byteCount: Int, to size: Int = Page.byteCount) -> Int {
+        (byteCount + size - 1) / size * size
     }
 }
 
@@ -108,6 +138,35 @@ package final class Mapping: @unchecked Sendable {
     package func zero() {
         // SAFETY: the range is the mapping, which must not end with the caller's last use of it while memset runs.
         withExtendedLifetime(self) { _ = unsafe memset($0.baseAddress, 0, $0.byteCount) }
+    }
+
+    /// Overwrites all bytes with those of another mapping of the same size.
+    package func copy(from other: Mapping) {
+        precondition(self.byteCount == other.byteCount, "mappings of two sizes")
+        withExtendedLifetime((self, other)) {
+            // SAFETY: both ranges are whole mappings of this size, which live until memcpy is done. They may be of one
+            // file but they do not overlap. Bytes that another process writes meanwhile are nobody's to rely on.
+            _ = unsafe memcpy($0.baseAddress, $1.baseAddress, $0.byteCount)
+        }
+    }
+
+    /// Puts another file of the same size in the place of this mapping's: addresses stay, what they lead to changes.
+    ///
+    /// Nothing that this process stores from now on reaches the old file, and nothing that is stored there is seen
+    /// here. Threads that use the mapping meanwhile use one or the other, never nothing.
+    /// - Throws: ``SystemCallError`` when there is no memory for it. Then private pages of zeros may be in its place;
+    ///   the addresses are valid in any case.
+    package func replace(with file: borrowing MemoryFile) throws(SystemCallError) {
+        precondition(file.byteCount == self.byteCount, "a memory file of another size")
+        let flags = MAP_SHARED | MAP_POPULATE | MAP_FIXED
+        let number = file.descriptor.rawValue
+        // SAFETY: exactly the range of this mapping is replaced, by memory of the same length and protection; pointers
+        // into it stay valid. The file's size is sealed.
+        let mapped = unsafe mmap(self.baseAddress, self.byteCount, PROT_READ | PROT_WRITE, flags, number, 0)
+        guard unsafe mapped == MAP_FAILED else { return }
+        let code = errno
+        self.detach()  // Linux may have unmapped the range before it failed.
+        throw SystemCallError(call: "mmap of \(self.byteCount) bytes over others", errno: code)
     }
 
     /// Lets the file go while the addresses stay valid: private pages of zeros take its place.

@@ -29,6 +29,7 @@ package enum Errno {
     package static let connectionRefused = ECONNREFUSED
     package static let noMemory = ENOMEM
     package static let noSpace = ENOSPC
+    package static let tooManyOpenFiles = EMFILE
     package static let notFound = ENOENT
     package static let timedOut = ETIMEDOUT
     package static let notSupported = ENOSYS

@@ -5,6 +5,8 @@ package import SMCSystem
 package enum TransportError: Error, Hashable, Sendable {
     /// The peer's process, host or link is gone without having closed the connection.
     case peerGone(String)
+    /// An administrator of the hypervisor took the right to share memory with this peer away.
+    case revoked
     /// The peer aborted the connection: bytes that it had not read are lost.
     case abortedByPeer
     /// The peer closed its end, so nobody reads what we send.
@@ -29,6 +31,9 @@ extension TransportError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .peerGone(let why): "the peer is gone: \(why)"
+        case .revoked:
+            "an administrator took the right to share memory with the peer away; its partition or ours was revoked, or "
+                + "their VLAN was destroyed or disabled"
         case .abortedByPeer: "the peer aborted the connection"
         case .closedByPeer: "the peer has closed its end"
         case .protocolViolation(let what): "the peer broke the protocol: \(what)"

@@ -12,12 +12,12 @@ extension HypervisorStatus {
 
     var poolTable: String {
         table(
-            "pools", ["name", "size", "blocks", "in use", "free", "coming back"],
+            "pools", ["name", "pages", "size", "blocks", "in use", "free", "coming back"],
             self.pools.map {
                 let used = $0.blockCount - $0.freeCount - $0.reclaimingCount
                 return [
-                    $0.pool.name, size($0.ringByteCount), "\($0.blockCount)", "\(used)", "\($0.freeCount)",
-                    "\($0.reclaimingCount)",
+                    $0.pool.name, "\($0.pages)", size($0.ringByteCount), "\($0.blockCount)", "\(used)",
+                    "\($0.freeCount)", "\($0.reclaimingCount)",
                 ]
             })
     }
@@ -80,8 +80,12 @@ extension HypervisorStatus {
     /// What administrators defined.
     var definitionTable: String {
         let names = table(
-            "defined partitions", ["name", "users", "groups"],
-            self.definitions.map { [$0.name, numbers($0.userIDs), numbers($0.groupIDs)] })
+            "defined partitions", ["name", "users", "groups", "limit"],
+            self.definitions.map {
+                [
+                    $0.name, numbers($0.userIDs), numbers($0.groupIDs), $0.limitByteCount.map { size($0) } ?? "-",
+                ]
+            })
         return names
             + table(
                 "authorised", ["VLAN", "partition", "limit"],
@@ -105,7 +109,8 @@ extension HypervisorStatus {
             "processID": Int(self.processID), "cec": "\(self.cec)", "enabled": self.isFunctionEnabled,
             "pools": self.pools.map {
                 [
-                    "pool": $0.pool.name, "ringByteCount": $0.ringByteCount, "blocks": $0.blockCount,
+                    "pool": $0.pool.name, "pages": "\($0.pages)", "ringByteCount": $0.ringByteCount,
+                    "fileByteCount": $0.fileByteCount, "blocks": $0.blockCount,
                     "free": $0.freeCount, "reclaiming": $0.reclaimingCount,
                 ] as [String: Any]
             },
@@ -137,7 +142,10 @@ extension HypervisorStatus {
                 ] as [String: Any]
             },
             "definitions": self.definitions.map {
-                ["name": $0.name, "users": $0.userIDs, "groups": $0.groupIDs] as [String: Any]
+                [
+                    "name": $0.name, "users": $0.userIDs, "groups": $0.groupIDs,
+                    "limitByteCount": orNull($0.limitByteCount),
+                ] as [String: Any]
             },
             "authorisations": self.authorisations.map {
                 [

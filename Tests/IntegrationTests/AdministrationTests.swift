@@ -45,15 +45,27 @@ import Testing
             #expect(definition?["groups"] == .list([.number(0)]))
             #expect(partitions["authorisations"]?.list.first?["vlan"] == .text("db"))
             #expect(partitions["authorisations"]?.list.first?["limitByteCount"] == .mebibytes(1))
-            try await scene.done("partition change orders --user 4712")
+            #expect(definition?["limitByteCount"] == .null)
+            try await scene.done("partition change orders --user 4712 --limit 3M")
             try await scene.done("revoke orders db")
             partitions = try await scene.done("partition list")
             #expect(partitions["definitions"]?.named("orders")?["users"] == .list([.number(4712)]))
+            #expect(partitions["definitions"]?.named("orders")?["limitByteCount"] == .mebibytes(3))
             #expect(partitions["authorisations"] == .list([]))
             try await scene.done("partition destroy orders")
             try await scene.done("vlan destroy temp")
 
-            #expect(try await scene.done("pool list")["pools"]?.list.first?["pool"] == .text("default"))
+            let pools = try await scene.done("pool list")["pools"]?.list ?? []
+            #expect(pools.first?["pool"] == .text("default"))
+            guard case .number(let grown)? = try await scene.done("pool grow default 8M")["byteCount"] else {
+                throw Scene.Trouble(description: "how much has the pool grown?")
+            }
+            #expect(grown > 0 && grown <= 8_388_608)
+            #expect(try await scene.done("pool list")["pools"]?.list != pools)
+            guard case .number(let shrunk)? = try await scene.done("pool shrink default 8M")["byteCount"] else {
+                throw Scene.Trouble(description: "how much has the pool shrunk?")
+            }
+            #expect(shrunk > 0 && shrunk <= 8_388_608)
             #expect(try await scene.done("address list")["partitions"] == .list([]))
             try await scene.done("disable")
             try await scene.done("enable")

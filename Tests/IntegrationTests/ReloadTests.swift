@@ -84,6 +84,24 @@ import Testing
         }
     }
 
+    @Test func aPoolThatWasGrownMaySaySoInTheFile() async throws {
+        try await Scene.play { scene in
+            let text = """
+                serve: everyone
+                pools: [{name: fast, size: 16M}, {name: big, size: 32M}]
+                vlans: [{name: a}, {name: b, pool: big, slice: 16M}]
+                """
+            try await scene.governedHypervisor(text)
+            let pools = try await scene.done("pool list")["pools"]?.list ?? []
+            #expect(Set(pools.compactMap { $0["pool"]?.text }) == ["fast", "big"])
+            let other = text.replacingOccurrences(of: "32M", with: "64M") + "\n"
+            try scene.configure(other)
+            try await scene.refused("reload", "unsuitable-configuration")
+            try await scene.done("pool grow big 32M")
+            try await scene.done("reload")
+        }
+    }
+
     /// One part of the file cannot be applied, so that none is.
     @Test func allOrNothing() async throws {
         try await Scene.play { scene in

@@ -29,7 +29,7 @@ struct ConfigurationFileTests {
             pools:
               - name: main
                 size: 1G
-                huge-pages: require
+                huge-pages: prefer
               - {name: spare, size: 65536, huge-pages: never}
             vlans:
               - name: web
@@ -43,6 +43,7 @@ struct ConfigurationFileTests {
               - name: shop
                 users: [alice, 4711]
                 groups: ops
+                limit: 1M
                 vlans:
                   - web
                   - {name: db, limit: 16K}
@@ -66,7 +67,7 @@ struct ConfigurationFileTests {
         let (main, spare) = (try #require(PoolID("main")), try #require(PoolID("spare")))
         var expected = HypervisorSettings(
             pools: [
-                .init(main, byteCount: 1 << 30, hugePages: .require),
+                .init(main, byteCount: 1 << 30, hugePages: .prefer),
                 .init(spare, byteCount: 65536, hugePages: .never),
             ],
             vlans: [
@@ -75,7 +76,7 @@ struct ConfigurationFileTests {
             ])
         expected.socketPath = "/run/smc/hypervisor.sock"
         expected.service = .everyone
-        expected.partitions = [PartitionDefinition(name: "shop", userIDs: [1000, 4711], groupIDs: [500])]
+        expected.partitions = [PartitionDefinition(name: "shop", userIDs: [1000, 4711], groupIDs: [500], limitByteCount: 1 << 20)]
         expected.authorisations = [
             Authorisation(partition: "shop", vlan: web),
             Authorisation(partition: "shop", vlan: db, limitByteCount: 16384),
@@ -144,7 +145,7 @@ struct ConfigurationFileTests {
         Mistake("pools: [{name: main, size: 0}]\n", "1:28", "no size", "K, M, G or T"),
         Mistake("pools: [{name: main, size: 1\u{df}}]\n", "1:28", "no size", "256M"),
         Mistake("pools: [{name: main, size: 99999999T}]\n", "1:28", "no size", "256M"),
-        Mistake("pools: [{name: main, huge-pages: yes}]\n", "1:34", "'yes'", "never, prefer or require"),
+        Mistake("pools: [{name: main, huge-pages: yes}]\n", "1:34", "'yes'", "never or prefer"),
         Mistake("limits: {sessions: many}\n", "1:20", "'many'", "from 1 to 1000000"),
         Mistake("limits: {partitions: 0}\n", "1:22", "'0'", "from 1"),
         Mistake("vlans: [{name: web, enabled: maybe}]\n", "1:30", "'maybe'", "true or false"),

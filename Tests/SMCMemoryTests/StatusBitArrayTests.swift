@@ -14,6 +14,7 @@ import Testing
         #expect(StatusBitArrayLayout.bitCount == 32256)
         #expect(StatusBitArrayLayout.live == 0)
         #expect(StatusBitArrayLayout.counterpartGone == 1)
+        #expect(StatusBitArrayLayout.rightRevoked == 2)
     }
 
     private func pair() throws -> (StatusBitArray, StatusBitArray) {
@@ -47,7 +48,9 @@ import Testing
         let (one, other) = try self.pair()
         #expect(!other.isCounterpartGone)
         one.markCounterpartGone()
-        #expect(other.isCounterpartGone)
+        #expect(other.isCounterpartGone && !other.isRightRevoked)
+        one.markCounterpartGone(isRevoked: true)
+        #expect(other.isCounterpartGone && other.isRightRevoked)
     }
 
     @Test func pagesThatAreNoneAreRefused() throws {

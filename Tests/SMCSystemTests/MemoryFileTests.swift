@@ -1,5 +1,6 @@
 import Glibc
 import SMCSystem
+import Synchronization
 import Testing
 
 /// Sealed memory: no descriptor that another process sends can make us fault.
@@ -126,5 +127,137 @@ struct MemoryFileTests {
         let isLent = memory.isLent()
         #expect(!isLent)
         #expect(mapping.read(1, at: 4095) == [0])
+    }
+}
+
+/// Other memory at the same place.
+@Suite struct MappingReplacementTests {
+    @Test func addressesStayAndTheMemoryChanges() throws {
+        let old = try MemoryFile.create(name: "old", byteCount: 8192)
+        let new = try MemoryFile.create(name: "new", byteCount: 8192)
+        let (mine, former) = (try Mapping(old), try Mapping(old))
+        let address = mine.baseAddress
+        mine.write([1, 2, 3], at: 5000)
+        try new.copy(from: old)
+        try mine.replace(with: new)
+        #expect(mine.baseAddress == address)
+        #expect(mine.read(3, at: 5000) == [1, 2, 3], "what was there was copied")
+        mine.write([7], at: 0)
+        former.write([9], at: 1)
+        #expect(former.read(2, at: 0) == [0, 9], "nothing of it reaches the old file")
+        #expect(mine.read(2, at: 0) == [7, 0], "nothing of the old file is seen")
+        #expect(try Mapping(new).read(1, at: 0) == [7])
+    }
+
+    /// The old file is let go, so that its owner can have it back.
+    @Test func theOldLoanIsGone() throws {
+        let old = try LendableMemory.create(name: "old", byteCount: 4096)
+        let new = try LendableMemory.create(name: "new", byteCount: 4096)
+        let mapping = try Mapping(try MemoryFile.adopt(try old.lend(), byteCount: 4096))
+        var isLent = (old.isLent(), new.isLent())
+        #expect(isLent == (true, false))
+        try mapping.replace(with: try MemoryFile.adopt(try new.lend(), byteCount: 4096))
+        isLent = (old.isLent(), new.isLent())
+        #expect(isLent == (false, true))
+        withExtendedLifetime(mapping) {}
+    }
+
+    /// Threads that use the mapping meanwhile find memory there at any time.
+    @Test func threadsGoOnMeanwhile() throws {
+        let files = [
+            Box(try MemoryFile.create(name: "one", byteCount: 65_536)),
+            Box(try MemoryFile.create(name: "two", byteCount: 65_536)),
+        ]
+        let mapping = try Mapping(files[0].file)
+        let isOver = Flag()
+        let done = Flag()
+        let thread = Worker(name: "test-writer")
+        thread.enqueue {
+            var round = 0
+            while !isOver.isSet {
+                mapping.write([UInt8(truncatingIfNeeded: round)], at: (round &* 4099) & 65_535)
+                round &+= 1
+            }
+            done.set()
+        }
+        for round in 0..<500 { try mapping.replace(with: files[round & 1].file) }
+        isOver.set()
+        let deadline = ContinuousClock.now + .seconds(20)
+        while !done.isSet, ContinuousClock.now < deadline { usleep(1000) }
+        #expect(done.isSet)
+    }
+
+    private final class Box: Sendable {
+        let file: MemoryFile
+        init(_ file: consuming MemoryFile) { self.file = file }
+    }
+
+    private final class Flag: Sendable {
+        private let value = Atomic(false)
+        var isSet: Bool { self.value.load(ordering: .acquiring) }
+        func set() { self.value.store(true, ordering: .releasing) }
+    }
+}
+
+/// Huge pages, where they can be had.
+@Suite(.serialized) struct HugePageTests {
+    /// Reserves some for the time of the body, as root; else says why not.
+    static func withHugePages(_ count: Int, _ body: () throws -> Void) throws {
+        let path = "/proc/sys/vm/nr_hugepages"
+        let before = FileSystem.text(path)?.split(separator: "\n").first.flatMap { Int($0) } ?? 0
+        func set(_ number: Int) -> Bool {
+            guard let file = fopen(path, "w") else { return false }
+            defer { fclose(file) }
+            return fputs("\(number)", file) >= 0
+        }
+        defer { if getuid() == 0 { _ = set(before) } }
+        guard getuid() == 0, set(before + count) else {
+            print("HugePageTests: no right to reserve huge pages, so only the refusal is tested")
+            return
+        }
+        let free =
+            FileSystem.text("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")?
+            .split(separator: "\n").first.flatMap { Int($0) } ?? 0
+        guard free >= count else {
+            print("HugePageTests: the kernel gave \(free) huge pages of \(count), so only the refusal is tested")
+            return
+        }
+        try body()
+    }
+
+    @Test func aHugeFileIsLentAndReplacedLikeOthers() throws {
+        let size = 4 << 20
+        try Self.withHugePages(4) {
+            let one = try LendableMemory.create(name: "one", byteCount: size - 5, pages: .huge)
+            let two = try LendableMemory.create(name: "two", byteCount: size, pages: .huge)
+            #expect(one.file.byteCount == size, "whole pages")
+            let mapping = try Mapping(try MemoryFile.adopt(try one.lend(), byteCount: size))
+            mapping.write([5], at: size - 1)
+            var isLent = one.isLent()
+            #expect(isLent)
+            try two.file.copy(from: one.file)
+            try mapping.replace(with: try MemoryFile.adopt(try two.lend(), byteCount: size))
+            #expect(mapping.read(1, at: size - 1) == [5])
+            isLent = one.isLent()
+            #expect(!isLent)
+            mapping.detach()
+            isLent = two.isLent()
+            #expect(!isLent)
+            try one.file.zero()
+            #expect(try Mapping(one.file).read(1, at: size - 1) == [0])
+            // There are no more: refused, and nobody dies.
+            #expect(throws: SystemCallError.self) {
+                _ = try MemoryFile.create(name: "more", byteCount: 1 << 40, pages: .huge)
+            }
+        }
+    }
+
+    @Test func withoutHugePagesItIsRefused() {
+        do {
+            _ = try MemoryFile.create(name: "more", byteCount: 1 << 42, pages: .huge)
+            Issue.record("the machine has terabytes of huge pages")
+        } catch {
+            #expect([Errno.noSpace, Errno.noMemory].contains(error.errno), "\(error)")
+        }
     }
 }

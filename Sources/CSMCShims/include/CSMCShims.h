@@ -46,7 +46,8 @@ static inline void csmc_pause(void)
 }
 
 /* memfd_create, fallocate and the seals are hidden behind _GNU_SOURCE in the module that Swift imports. */
-int csmc_memfd_create(const char *name);
+/* huge_page_bits: log2 of the size of the huge pages that the file is made of; 0 is ordinary pages. */
+int csmc_memfd_create(const char *name, unsigned int huge_page_bits);
 int csmc_allocate(int descriptor, int64_t byte_count);
 /* Adds the seals against shrinking, growing and further sealing. */
 int csmc_seal_size(int descriptor);

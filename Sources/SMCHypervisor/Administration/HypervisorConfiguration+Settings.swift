@@ -6,6 +6,10 @@ extension HypervisorConfiguration {
         self.sessionsMaximum = settings.limits.sessions
         self.partitionsMaximum = settings.limits.partitions
         self.handshakeTimeout = .seconds(settings.limits.handshakeSeconds)
-        if let byteCount = settings.pools.first?.byteCount { self.poolByteCount = byteCount }
+        self.pools = settings.pools.map { pool in
+            PoolConfiguration(
+                pool.id, byteCount: pool.byteCount ?? Self.defaultPoolByteCount,
+                wantsHugePages: pool.hugePages == .prefer)
+        }
     }
 }

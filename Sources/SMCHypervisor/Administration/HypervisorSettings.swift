@@ -6,7 +6,9 @@ package struct HypervisorSettings: Hashable, Sendable {
     /// Memory that is reserved for SMBs (seed A10, A35).
     package struct Pool: Hashable, Sendable {
         package enum HugePages: String, Hashable, Sendable, CaseIterable {
-            case never, prefer, require
+            case never
+            /// Pages of 2 MiB where the machine has enough of them, else ordinary ones.
+            case prefer
         }
 
         package var id: PoolID
@@ -14,7 +16,7 @@ package struct HypervisorSettings: Hashable, Sendable {
         package var byteCount: Int?
         package var hugePages: HugePages
 
-        package init(_ id: PoolID, byteCount: Int? = nil, hugePages: HugePages = .prefer) {
+        package init(_ id: PoolID, byteCount: Int? = nil, hugePages: HugePages = .never) {
             self.id = id
             self.byteCount = byteCount
             self.hugePages = hugePages

@@ -67,9 +67,9 @@ package enum SettingsChange {
                 before.byteCount != wanted
             else { return nil }
             let classes = books.pools.filter { $0.pool == pool.id }
-            let present = classes.reduce(0) { $0 + $1.blockCount * ($1.ringByteCount + Self.controlByteCount) }
+            let present = classes.reduce(0) { $0 + $1.blockCount * $1.fileByteCount }
             // A pool is a whole number of blocks, so it is never exactly what was asked for.
-            let tolerance = 2 * (classes.map(\.ringByteCount).max() ?? 0)
+            let tolerance = 2 * (classes.map(\.fileByteCount).max() ?? 0)
             guard abs(present - wanted) > tolerance else { return nil }
             let verb = present < wanted ? "grow" : "shrink"
             return
@@ -78,8 +78,6 @@ package enum SettingsChange {
         }
     }
 
-    /// Before the ring in each block.
-    private static let controlByteCount = 4096
 
     private static func vlanRequests(_ new: HypervisorSettings, _ books: HypervisorStatus) -> [AdministrativeRequest] {
         let present = Dictionary(uniqueKeysWithValues: books.vlans.map { ($0.vlan, $0.definition) })
@@ -95,7 +93,9 @@ package enum SettingsChange {
         let present = Dictionary(uniqueKeysWithValues: books.definitions.map { ($0.name, $0) })
         return new.partitions.compactMap { wanted in
             guard let definition = present[wanted.name] else { return .createPartition(wanted) }
-            return AccountSet(definition) == AccountSet(wanted) ? nil : .changePartition(wanted)
+            let isSame =
+                AccountSet(definition) == AccountSet(wanted) && definition.limitByteCount == wanted.limitByteCount
+            return isSame ? nil : .changePartition(wanted)
         }
     }
 

@@ -1,8 +1,9 @@
 internal import SMCSystem
 
-/// The memory of the pool: one sealed file for each block, made and faulted in at the start (seed A10, A35).
+/// The memory of the pools: one sealed file for each block, faulted in before the block is in the books (seed A10,
+/// A35).
 struct BlockStore: ~Copyable {
-    private final class Block {
+    final class Block {
         let memory: LendableMemory
 
         init(_ memory: consuming LendableMemory) {
@@ -10,37 +11,46 @@ struct BlockStore: ~Copyable {
         }
     }
 
-    private let blocks: [Block]
+    private var blocks: [BlockID: Block] = [:]
     /// To be zeroed as soon as nobody has them.
     private var pending: [BlockID] = []
     /// Somebody still had them when we last looked.
     private var lent: [BlockID] = []
 
-    private init(blocks: [Block]) {
-        self.blocks = blocks
+    /// How many there are.
+    var count: Int {
+        self.blocks.count
     }
 
-    /// Takes all the memory now.
-    static func create(_ geometry: PoolGeometry) throws(SystemCallError) -> BlockStore {
-        var blocks: [Block] = []
-        blocks.reserveCapacity(geometry.blockCount)
-        for sizeClass in geometry.classes {
-            for _ in 0..<sizeClass.blockCount {
-                let byteCount = sizeClass.ringByteCount + geometry.controlByteCount
-                blocks.append(Block(try LendableMemory.create(name: "smc-block", byteCount: byteCount)))
-            }
+    /// Takes over blocks that were made.
+    mutating func add(_ made: [Block], as numbers: [BlockID]) {
+        precondition(made.count == numbers.count, "as many blocks as numbers")
+        for (block, number) in zip(made, numbers) {
+            self.blocks[number] = block
         }
-        return BlockStore(blocks: blocks)
+    }
+
+    /// Gives the memory of blocks that are in no books any more back to the system. Nobody else has it, so that the
+    /// system has it at once.
+    mutating func remove(_ numbers: [BlockID]) {
+        for number in numbers {
+            self.blocks[number] = nil
+        }
+    }
+
+    private borrowing func block(_ id: BlockID) -> Block {
+        guard let block = self.blocks[id] else { preconditionFailure("block \(id.rawValue) is not there") }
+        return block
     }
 
     /// A descriptor to send to a partition.
-    borrowing func lend(_ block: BlockID) throws(SystemCallError) -> OwnedDescriptor {
-        try self.blocks[block.rawValue].memory.lend()
+    borrowing func lend(_ id: BlockID) throws(SystemCallError) -> OwnedDescriptor {
+        try self.block(id).memory.lend()
     }
 
     /// The block in our own memory, for as long as the mapping is held.
-    borrowing func mapping(_ block: BlockID) throws(SystemCallError) -> Mapping {
-        try Mapping(self.blocks[block.rawValue].memory.file)
+    borrowing func mapping(_ id: BlockID) throws(SystemCallError) -> Mapping {
+        try Mapping(self.block(id).memory.file)
     }
 
     var hasPending: Bool {
@@ -69,7 +79,7 @@ struct BlockStore: ~Copyable {
         var reclaimed: [BlockID] = []
         var byteCount = 0
         while byteCount < byteLimit, let id = self.pending.popLast() {
-            let block = self.blocks[id.rawValue]
+            let block = self.block(id)
             if !block.memory.isLent(), Self.zero(block) {
                 reclaimed.append(id)
                 byteCount += block.memory.file.byteCount

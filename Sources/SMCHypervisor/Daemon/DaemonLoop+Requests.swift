@@ -52,11 +52,12 @@ extension DaemonLoop {
             // Perhaps what is needed is only waiting to be zeroed.
             self.blocks.retryLent()
             self.reclaim(byteLimit: .max)
-            outcome = self.hypervisor.perform(.request(request), by: session.caller)
+            outcome = self.hypervisor.perform(.insist(request), by: session.caller)
         }
         self.log(request, outcome.response, session)
         self.administration.record(outcome.records)
         if outcome.effects.contains(.readSettings) { return self.readSettings(for: session, requestID) }
+        if self.postpone(outcome, requestID: requestID, session) { return }
         guard let attachments = self.carryOut(outcome.effects) else {
             return self.end(key, "no descriptors left to answer it")
         }
@@ -141,11 +142,14 @@ extension DaemonLoop {
                 guard let pair = self.pairs[id] else { return nil }
                 attachments.numbers.append(contentsOf: pair.descriptors(incoming: incoming, outgoing: outgoing))
                 attachments.pairs.append(pair)
-            case .markGone(let id): self.pairs[id]?.markGone()
+            case .markGone(let id): self.pairs[id]?.markGone(isRevoked: false)
+            case .markRevoked(let id): self.pairs[id]?.markGone(isRevoked: true)
             case .dropPair(let id): self.pairs[id] = nil
             case .notify(let id, let direction, let bit): self.pairs[id]?.notify(direction, bit: bit)
             case .reclaim(let block): self.blocks.reclaim(block)
             case .readSettings: break  // Answered later: see ``readSettings(for:_:)``.
+            case .makeBlocks: break  // Answered later: see ``postpone(_:requestID:_:)``.
+            case .dropBlocks(let blocks): self.blocks.remove(blocks)
             case .takeStatusBits(let id, let directions):
                 attachments.response = .statusBits(self.pairs[id]?.takeBits(directions) ?? [])
             case .replace, .read, .write, .compareAndMove:

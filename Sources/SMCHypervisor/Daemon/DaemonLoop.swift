@@ -21,6 +21,8 @@ final class DaemonLoop {
         static let packetsPerTurn = 16
         /// Bytes that are zeroed between two looks at the sockets: about a millisecond's work.
         static let reclaimByteCount = 4 << 20
+        /// Bytes of new blocks that are made between two looks at the sockets: a few milliseconds' work.
+        static let growthByteCount = 8 << 20
         /// How often blocks are looked at that somebody still has mapped, and timeouts are looked for.
         static let tickMilliseconds: Int32 = 100
     }
@@ -34,7 +36,11 @@ final class DaemonLoop {
     private let poller: Poller
     private let listener: UnixSocket
     var hypervisor: Hypervisor
-    var blocks: BlockStore
+    var blocks = BlockStore()
+    /// Of all pools together: more would leave no descriptors for sessions and pairs.
+    let blocksMaximum: Int
+    /// Growths that were asked for, the one at work first.
+    var growths: [PendingGrowth] = []
     var pairs: [PairID: PairFiles] = [:]
     /// Made before a partition binds, so that binding cannot fail half-way.
     var sparePair: PairFiles?
@@ -48,7 +54,7 @@ final class DaemonLoop {
     private var lastTick = ContinuousClock.now
 
     init(
-        _ configuration: HypervisorConfiguration, _ plan: HypervisorDaemon.Plan, blocks: consuming BlockStore,
+        _ configuration: HypervisorConfiguration, _ plan: HypervisorDaemon.Plan, pools: [BlockMaker],
         listener: consuming UnixSocket, logger: Logger
     ) throws(SystemCallError) {
         self.configuration = configuration
@@ -58,14 +64,14 @@ final class DaemonLoop {
         self.handshakeTimeout = configuration.handshakeTimeout
         self.administration = try Administration(configuration, logger: logger)
         self.poller = try Poller()
-        self.blocks = blocks
+        self.blocksMaximum = plan.blocksMaximum
         self.listener = listener
         let vlans = configuration.vlans.map {
-            VLANDefinition($0, sliceByteCount: configuration.vlanLimits[$0])
+            VLANDefinition(
+                $0, pool: pools.first?.growth.pool ?? .default, sliceByteCount: configuration.vlanLimits[$0])
         }
         var model = Hypervisor.Configuration(
-            vlans: configuration.settings?.vlans ?? vlans,
-            pools: [.init(configuration.settings?.pools.first?.id ?? .default, plan.geometry)],
+            vlans: configuration.settings?.vlans ?? vlans, pools: Self.layouts(configuration, pools),
             bitsPerDirection: StatusBitArrayLayout.bitCount)
         model.partitions = configuration.settings?.partitions ?? []
         model.authorisations = configuration.settings?.authorisations ?? []
@@ -73,6 +79,17 @@ final class DaemonLoop {
         model.partitionsMaximum = configuration.partitionsMaximum
         // The system's generator: nobody can guess a token.
         self.hypervisor = Hypervisor(model, random: SystemRandomNumberGenerator())
+        for pool in pools {
+            self.blocks.add(pool.made, as: self.hypervisor.grown(pool.growth))
+        }
+    }
+
+    /// The pools as they came out, without blocks: those are booked when they are made.
+    private static func layouts(_ configuration: HypervisorConfiguration, _ pools: [BlockMaker]) -> [PoolLayout] {
+        pools.map {
+            let shape = PoolGeometry(controlByteCount: configuration.controlByteCount, classes: [])
+            return PoolLayout($0.growth.pool, pages: $0.growth.pages, shape)
+        }
     }
 
     /// - Parameter signals: of the process, if they are for this hypervisor.
@@ -101,13 +118,14 @@ final class DaemonLoop {
                 }
             }
             self.reclaim(byteLimit: Limits.reclaimByteCount)
+            self.growPools(byteLimit: Limits.growthByteCount)
             self.tick()
         }
     }
 
     /// Without a reason to look at the clock it sleeps until something happens.
     private var waitMilliseconds: Int32 {
-        if self.blocks.hasPending { return 0 }
+        if self.blocks.hasPending || !self.growths.isEmpty { return 0 }
         let isIdle = self.configuration.idleTimeout != nil && self.hypervisor.joinedCount == 0
         let hasStrangers = self.sessions.values.contains { $0.handshakeDeadline != nil }
         return self.blocks.hasLent || isIdle || hasStrangers || !self.isListening ? Limits.tickMilliseconds : -1

@@ -14,8 +14,13 @@ package struct HypervisorConfiguration: Sendable {
 
     /// Where it listens. The directory is made if it is not there, and must belong to the user that runs it.
     package var socketPath: String
-    /// Bytes of memory that are taken at the start, control areas included.
-    package var poolByteCount: Int
+    /// What is taken at the start; at least one. Partitions whose VLAN names no pool take from all, in this order.
+    package var pools: [PoolConfiguration]
+    /// Bytes of the first pool, control areas included.
+    package var poolByteCount: Int {
+        get { self.pools.first?.byteCount ?? 0 }
+        set { self.pools = [PoolConfiguration(byteCount: newValue)] + self.pools.dropFirst() }
+    }
     /// The first is the one of partitions that ask for none.
     package var vlans: [VLANID]
     /// Bytes of the pool that a VLAN may use; a VLAN that is not named here may use all.
@@ -43,7 +48,7 @@ package struct HypervisorConfiguration: Sendable {
         vlans: [VLANID] = [.default], idleTimeout: Duration? = nil
     ) {
         self.socketPath = socketPath
-        self.poolByteCount = poolByteCount
+        self.pools = [PoolConfiguration(byteCount: poolByteCount)]
         self.vlans = vlans
         self.idleTimeout = idleTimeout
     }

@@ -2,6 +2,7 @@ package import Logging
 internal import SMCControl
 internal import SMCMemory
 package import SMCSystem
+internal import SMCWire
 
 /// A hypervisor as a process, or as a thread of one: one loop over one poller; see `Docs/Hypervisor.md`.
 package final class HypervisorDaemon: Sendable {
@@ -29,39 +30,47 @@ package final class HypervisorDaemon: Sendable {
         } catch {
             throw .unsuitable(error.description)
         }
+        // Before anything that takes long: a second hypervisor must not take memory first.
+        let lock = try self.lock()
+        let plan = try self.plan()
+        let pools = try self.makePools(plan)
         do throws(SystemCallError) {
-            // Before anything that takes long: a second hypervisor must not take memory first.
-            guard let lock = try FileLock.tryAcquire(configuration.socketPath + ".lock") else {
-                throw Self.alreadyRunning
-            }
             if configuration.handlesSignals {
                 let signals = try TerminationSignals.install()
-                try self.serve(isPrivate: isPrivate, signals: signals)
+                try self.serve(plan, pools, isPrivate: isPrivate, signals: signals)
             } else {
-                try self.serve(isPrivate: isPrivate, signals: nil)
+                try self.serve(plan, pools, isPrivate: isPrivate, signals: nil)
             }
-            _ = consume lock  // Held until here, so that no other hypervisor's socket was removed.
         } catch {
-            throw error == Self.alreadyRunning
-                ? .alreadyRunning(configuration.socketPath) : .system("the hypervisor ended: \(error)")
+            throw .system("the hypervisor ended: \(error)")
         }
+        _ = consume lock  // Held until here, so that no other hypervisor's socket was removed.
     }
 
-    private static let alreadyRunning = SystemCallError(call: "flock", errno: Errno.tryAgain)
-
-    private func serve(isPrivate: Bool, signals: TerminationSignals?) throws(SystemCallError) {
+    private func lock() throws(HypervisorStartError) -> FileLock {
         let path = self.configuration.socketPath
-        let plan = try self.plan()
-        let blocks = try BlockStore.create(plan.geometry)
+        do throws(SystemCallError) {
+            if let lock = try FileLock.tryAcquire(path + ".lock") { return lock }
+        } catch {
+            throw .system("the hypervisor cannot start: \(error)")
+        }
+        throw .alreadyRunning(path)
+    }
+
+    private func serve(
+        _ plan: Plan, _ pools: [BlockMaker], isPrivate: Bool, signals: TerminationSignals?
+    ) throws(SystemCallError) {
+        let path = self.configuration.socketPath
         try FileSystem.remove(path)  // Left by a hypervisor that was killed: we have its lock.
         let listener = try UnixSocket.listen(path: path)
         try FileSystem.setPermissions(path, isPrivate ? 0o600 : 0o666)
         let loop = try DaemonLoop(
-            self.configuration, plan, blocks: blocks, listener: listener, logger: self.logger)
+            self.configuration, plan, pools: pools, listener: listener, logger: self.logger)
         self.logger.notice(
             "hypervisor listens",
             metadata: [
-                "socket": "\(path)", "poolBytes": "\(plan.geometry.byteCount)", "blocks": "\(plan.geometry.blockCount)",
+                "socket": "\(path)", "poolBytes": "\(pools.reduce(0) { $0 + $1.growth.byteCount })",
+                "blocks": "\(pools.reduce(0) { $0 + $1.growth.blockCount })",
             ])
         // The socket goes first, so that whoever comes now starts another one instead of waiting for us.
         defer { try? FileSystem.remove(path) }
@@ -69,33 +78,97 @@ package final class HypervisorDaemon: Sendable {
         self.logger.notice("hypervisor ends", metadata: ["socket": "\(path)"])
     }
 
+}
+
+/// Starting: how much of what, and taking it.
+extension HypervisorDaemon {
     /// How many blocks and sessions the descriptors suffice for.
     struct Plan {
-        var geometry: PoolGeometry
+        /// Of all pools together, now and when they have grown.
+        var blocksMaximum: Int
         var sessionsMaximum: Int
         /// However many an administrator wants.
         var sessionsPossible: Int
+        /// What is left of the pools that were asked for: this part of their blocks.
+        var layouts: [PoolLayout]
     }
 
-    private func plan() throws(SystemCallError) -> Plan {
+    private func plan() throws(HypervisorStartError) -> Plan {
+        if let problem = PoolConfiguration.problem(self.configuration.pools) { throw .unsuitable(problem) }
         let reserve = 64
-        let wanted = PoolGeometry(
-            byteCount: self.configuration.poolByteCount, controlByteCount: self.configuration.controlByteCount)
-        let available = max(0, try ResourceLimits.raiseDescriptorLimit() - reserve)
+        let limit: Int
+        do throws(SystemCallError) {
+            limit = try ResourceLimits.raiseDescriptorLimit()
+        } catch {
+            throw .system("the limit of open files is not known: \(error)")
+        }
+        let available = max(0, limit - reserve)
+        let wanted = self.configuration.pools.map { self.layout($0, isHuge: $0.wantsHugePages) }
+        let wantedCount = wanted.reduce(0) { $0 + $1.geometry.blockCount }
         // Each block needs one; the other half is for sessions (one each) and pairs (four each).
-        let geometry = wanted.limited(toBlocks: available / 2)
-        if geometry.blockCount < wanted.blockCount {
+        let layouts = wanted.map { self.limited($0, wantedCount, available / 2) }
+        let count = layouts.reduce(0) { $0 + $1.geometry.blockCount }
+        if count < wantedCount {
             self.logger.warning(
                 "the pool is smaller than was asked for: this process may not open more files; raise `ulimit -n`",
-                metadata: [
-                    "askedBytes": "\(wanted.byteCount)", "poolBytes": "\(geometry.byteCount)",
-                    "askedBlocks": "\(wanted.blockCount)", "blocks": "\(geometry.blockCount)",
-                ])
+                metadata: ["askedBlocks": "\(wantedCount)", "blocks": "\(count)"])
         }
-        let left = available - geometry.blockCount
-        let possible = max(1, left / 4)
+        let possible = max(1, (available - count) / 4)
+        let sessionsMaximum = min(self.configuration.sessionsMaximum, possible)
         return Plan(
-            geometry: geometry, sessionsMaximum: min(self.configuration.sessionsMaximum, possible),
-            sessionsPossible: possible)
+            blocksMaximum: available - 4 * sessionsMaximum, sessionsMaximum: sessionsMaximum,
+            sessionsPossible: possible, layouts: layouts)
+    }
+
+    private func layout(_ pool: PoolConfiguration, isHuge: Bool) -> PoolLayout {
+        PoolLayout(
+            pool.name, pages: isHuge ? .huge : pool.wantsHugePages ? .ordinaryForHuge : .ordinary,
+            pool.geometry(isHuge: isHuge, controlByteCount: self.configuration.controlByteCount))
+    }
+
+    private func limited(_ layout: PoolLayout, _ wanted: Int, _ maximum: Int) -> PoolLayout {
+        guard wanted > maximum else { return layout }
+        var limited = layout
+        limited.geometry = layout.geometry.limited(toBlocks: layout.geometry.blockCount * maximum / wanted)
+        return limited
+    }
+
+    /// Takes the memory of all pools, huge pages first: whoever has them, has them.
+    private func makePools(_ plan: Plan) throws(HypervisorStartError) -> [BlockMaker] {
+        var makers: [BlockMaker] = []
+        for (pool, layout) in zip(self.configuration.pools, plan.layouts) {
+            do throws(BlockMakerError) {
+                makers.append(try self.make(layout))
+            } catch {
+                guard case .noHugePages = error else {
+                    throw .unsuitable("pool \(pool.name) of \(layout.geometry.byteCount) bytes: \(error)")
+                }
+                makers.append(try self.makeOrdinary(pool, plan))
+            }
+        }
+        return makers
+    }
+
+    private func makeOrdinary(_ pool: PoolConfiguration, _ plan: Plan) throws(HypervisorStartError) -> BlockMaker {
+        let huge = self.layout(pool, isHuge: true).geometry
+        let wanted = self.layout(pool, isHuge: false)
+        self.logger.notice(
+            """
+            pool \(pool.name) is made of ordinary pages: the machine has not so many huge ones free; set more aside in \
+            /proc/sys/vm/nr_hugepages to have them
+            """,
+            metadata: ["pool": "\(pool.name)", "hugePages": "\(huge.byteCount / PoolGeometry.hugePageByteCount)"])
+        let layout = self.limited(wanted, wanted.geometry.blockCount, plan.blocksMaximum / 2)
+        do throws(BlockMakerError) {
+            return try self.make(layout)
+        } catch {
+            throw .unsuitable("pool \(pool.name) of \(layout.geometry.byteCount) bytes: \(error)")
+        }
+    }
+
+    private func make(_ layout: PoolLayout) throws(BlockMakerError) -> BlockMaker {
+        let maker = BlockMaker(PoolGrowth(layout))
+        try maker.make(byteLimit: .max)
+        return maker
     }
 }

@@ -71,9 +71,9 @@ final class PairFiles {
     }
 
     /// Tells whoever is left that its counterpart is gone.
-    func markGone() {
-        self.toLow.array.markCounterpartGone()
-        self.toHigh.array.markCounterpartGone()
+    func markGone(isRevoked: Bool) {
+        self.toLow.array.markCounterpartGone(isRevoked: isRevoked)
+        self.toHigh.array.markCounterpartGone(isRevoked: isRevoked)
         self.toLow.event.signal()
         self.toHigh.event.signal()
     }

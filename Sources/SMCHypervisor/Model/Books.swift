@@ -35,8 +35,6 @@ struct AddressBooks {
 /// A VLAN (seed A15).
 struct VLANBooks {
     var definition: VLANDefinition
-    /// Number of its pool.
-    let pool: Int
     var addresses: Set<SMGID> = []
     /// By the partition's name.
     var authorisations: [String: Authorisation] = [:]
@@ -50,37 +48,5 @@ struct PartitionBooks {
     func isFor(_ identity: CallerIdentity) -> Bool {
         self.definition.userIDs.contains(identity.userID)
             || self.definition.groupIDs.contains { identity.groupIDs.contains($0) }
-    }
-}
-
-/// How many bytes each partition uses on each VLAN. A block that was given back counts until nobody has it.
-struct Accounts {
-    /// Sessions of a defined partition have one account together; others have one each.
-    enum Holder: Hashable {
-        case defined(String)
-        case session(CallerID)
-    }
-
-    struct ID: Hashable {
-        let vlan: VLANID
-        let holder: Holder
-    }
-
-    private(set) var byteCounts: [ID: Int] = [:]
-    private var holders: [BlockID: ID] = [:]
-
-    func byteCount(_ account: ID) -> Int {
-        self.byteCounts[account] ?? 0
-    }
-
-    mutating func charge(_ block: BlockID, byteCount: Int, to account: ID) {
-        self.holders[block] = account
-        self.byteCounts[account, default: 0] += byteCount
-    }
-
-    mutating func release(_ block: BlockID, byteCount: Int) {
-        guard let account = self.holders.removeValue(forKey: block) else { return }
-        let rest = self.byteCount(account) - byteCount
-        self.byteCounts[account] = rest == 0 ? nil : rest
     }
 }

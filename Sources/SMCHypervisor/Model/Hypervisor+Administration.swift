@@ -2,16 +2,26 @@ internal import SMCWire
 
 /// What administrators decide (A34, A36-A42, A58-A62).
 extension Hypervisor {
-    mutating func administer(_ session: Session, _ request: AdministrativeRequest) throws(Refused) {
+    mutating func administer(_ session: Session, _ request: AdministrativeRequest) throws(Refused) -> ControlResponse {
         switch request {
+        case .growPool(let pool, let byteCount): return try self.growPool(session, pool, byteCount)
+        case .shrinkPool(let pool, let byteCount): return try self.shrinkPool(session, pool, byteCount)
+        default:
+            try self.change(session, request)
+            return .done
+        }
+    }
+
+    private mutating func change(_ session: Session, _ request: AdministrativeRequest) throws(Refused) {
+        switch request {
+        case .growPool, .shrinkPool: preconditionFailure("answered before")
         case .createVLAN(let definition): try self.createVLAN(session, definition)
         case .changeVLAN(let definition): try self.changeVLAN(session, definition)
         case .destroyVLAN(let vlan, let isForced): try self.destroyVLAN(session, vlan, isForced)
         case .setFunction(let isEnabled, let vlan):
             try self.require(.configure, on: vlan, session)
-            guard let vlan else { return self.isFunctionEnabled = isEnabled }
-            try self.checkVLAN(vlan)
-            self.vlans[vlan]?.definition.isEnabled = isEnabled
+            if let vlan { try self.checkVLAN(vlan) }
+            self.setFunction(isEnabled, vlan)
         case .setSlice(let vlan, let byteCount):
             try self.require(.quota, on: vlan, session)
             try self.checkVLAN(vlan)
@@ -24,14 +34,30 @@ extension Hypervisor {
         case .destroyPartition(let name, let isForced): try self.destroyPartition(session, name, isForced)
         case .authorise(let authorisation): try self.authorise(session, authorisation)
         case .revoke(let partition, let vlan): try self.revoke(session, partition, vlan)
-        case .growPool(let pool, _), .shrinkPool(let pool, _):
-            try self.require(.quota, on: nil, session)
-            guard self.poolNumbers[pool] != nil else { throw Self.unknownPool(pool) }
-            throw Refused(.notSupported)
         case .reload:
             try self.require(.configure, on: nil, session)
             self.effects.append(.readSettings)
         }
+    }
+
+    /// Switches the shared memory function of a VLAN, or of the CEC. What is shared where it is switched off ends;
+    /// addresses stay, so that sharing can begin anew (A34, A40).
+    mutating func setFunction(_ isEnabled: Bool, _ vlan: VLANID?) {
+        if let vlan {
+            self.vlans[vlan]?.definition.isEnabled = isEnabled
+        } else {
+            self.isFunctionEnabled = isEnabled
+        }
+        guard !isEnabled else { return }
+        for id in vlan.map({ [$0] }) ?? self.vlans.keys.sorted() {
+            for address in Self.sorted(self.vlans[id]?.addresses ?? []) {
+                self.endSharing(of: address, isRevoked: true)
+            }
+        }
+    }
+
+    private static func sorted(_ addresses: Set<SMGID>) -> [SMGID] {
+        addresses.sorted { ($0.gid, $0.extendedGID) < ($1.gid, $1.extendedGID) }
     }
 
     /// Refuses whoever has not the role, and names it.
@@ -42,10 +68,6 @@ extension Hypervisor {
             .notAuthorized,
             "It takes the role '\(role.rawValue)' \(place), which user \(session.identity.userID) does not have; ask an "
                 + "administrator.")
-    }
-
-    private static func unknownPool(_ pool: PoolID) -> Refused {
-        Refused(.unknownPool, "There is no pool \(pool) here; `smc status` shows those that there are.")
     }
 
     // MARK: VLANs
@@ -65,8 +87,8 @@ extension Hypervisor {
             throw Refused(
                 .tooManyVLANs, "There are \(self.vlans.count) VLANs, as many as there may be; destroy one first.")
         }
-        guard let pool = self.poolNumbers[definition.pool] else { throw Self.unknownPool(definition.pool) }
-        self.vlans[definition.id] = VLANBooks(definition: definition, pool: pool)
+        guard self.pools.hasPool(definition.pool) else { throw self.pools.unknown(definition.pool) }
+        self.vlans[definition.id] = VLANBooks(definition: definition)
         if self.defaultVLAN == nil { self.defaultVLAN = definition.id }
     }
 
@@ -84,6 +106,7 @@ extension Hypervisor {
             try self.require(.quota, on: definition.id, session)
         }
         self.vlans[definition.id]?.definition = definition
+        if !definition.isEnabled { self.setFunction(false, definition.id) }
     }
 
     private mutating func destroyVLAN(_ session: Session, _ vlan: VLANID, _ isForced: Bool) throws(Refused) {
@@ -94,8 +117,8 @@ extension Hypervisor {
             throw Refused(
                 .vlanInUse, "There are \(addresses.count) addresses on VLAN \(vlan); end them first, or force it.")
         }
-        for address in addresses.sorted(by: { ($0.gid, $0.extendedGID) < ($1.gid, $1.extendedGID) }) {
-            self.endAddress(address)
+        for address in Self.sorted(addresses) {
+            self.endAddress(address, isRevoked: true)
         }
         self.vlans[vlan] = nil
         if self.defaultVLAN == vlan { self.defaultVLAN = nil }
@@ -132,7 +155,7 @@ extension Hypervisor {
         }
         for caller in sessions.sorted(by: { $0.rawValue < $1.rawValue }) {
             for address in self.sessions[caller]?.addresses ?? [] {
-                self.endAddress(address.smgid)
+                self.endAddress(address.smgid, isRevoked: true)
             }
             self.sessions[caller]?.isDefined = false
         }
@@ -165,7 +188,7 @@ extension Hypervisor {
         self.vlans[vlan]?.authorisations[name] = nil
         for caller in (self.partitions[name]?.sessions ?? []).sorted(by: { $0.rawValue < $1.rawValue }) {
             for address in self.sessions[caller]?.addresses ?? [] where address.vlan == vlan {
-                self.endAddress(address.smgid)
+                self.endAddress(address.smgid, isRevoked: true)
             }
         }
     }

@@ -10,10 +10,10 @@ extension Hypervisor {
         guard let books = self.addresses[address], books.caller == caller else { throw Self.notOwn(address) }
         self.object.vlan = books.vlan
         try self.checkFunction(books.vlan)
-        let block = try self.takeBlock(ringByteCount, for: caller, on: books.vlan, isExact: false)
+        let block = try self.takeBlock(ringByteCount, for: caller, on: books.vlan)
         let id = SMBID(rawValue: self.newNumber())
         let token: OwnerToken = self.newToken()
-        let size = self.pools[block.pool].ringByteCount(block)
+        let size = self.pools.ringByteCount(block)
         self.smbs[id] = SharedMemoryBuffer(
             vlan: books.vlan, ringByteCount: size,
             owner: .init(caller: caller, address: address, token: token, isMapped: isMapped), block: block)
@@ -137,6 +137,20 @@ extension Hypervisor {
             self.takeBack(id, binding.peer)
         }
         return .replaced(replacement)
+    }
+
+    /// The owner takes offers or bindings back, and there is no memory to replace what the peer has: the SMB ends. Nobody
+    /// keeps a right because the pool is full.
+    mutating func insistOnUnbinding(
+        _ caller: CallerID, _ token: OwnerToken, _ peer: SMGID?
+    ) throws(Refused) -> ControlResponse {
+        do throws(Refused) {
+            return try self.unbind(caller, token, peer)
+        } catch {
+            guard error.code == .poolExhausted || error.code == .quotaExceeded else { throw error }
+            self.disown(try self.owned(caller, token).id)
+            return .ended(error.text)
+        }
     }
 
     /// The owner wants memory that nobody else has. Peers that hold the old one are unbound; offers stay.

@@ -5,44 +5,7 @@ extension Hypervisor {
     // MARK: Blocks
 
     func fileByteCount(_ block: BlockID) -> Int {
-        self.pools[block.pool].fileByteCount(block)
-    }
-
-    /// Bytes of its pool that a VLAN may use (A62).
-    func limit(_ vlan: VLANBooks) -> Int {
-        min(vlan.definition.sliceByteCount ?? .max, self.pools[vlan.pool].geometry.byteCount)
-    }
-
-    /// Takes a block within the limits of the VLAN and of the caller's partition.
-    mutating func takeBlock(
-        _ ringByteCount: Int, for caller: CallerID, on vlan: VLANID, isExact: Bool
-    ) throws(Refused) -> BlockID {
-        guard let books = self.vlans[vlan], let session = self.sessions[caller] else { throw Refused(.unknownVLAN) }
-        let account = Accounts.ID(
-            vlan: vlan, holder: session.isDefined ? .defined(session.name) : .session(caller))
-        let ofPartition =
-            books.authorisations[session.isDefined ? session.name : ""]?.limitByteCount
-            ?? books.definition.partitionLimitByteCount ?? .max
-        let ofVLAN = self.limit(books)
-        let used = self.pools[books.pool].usedByteCount(vlan)
-        let left = max(0, ofPartition - self.accounts.byteCount(account))
-        let limit = left < ofVLAN - used ? used + left : ofVLAN
-        let block: BlockID
-        do throws(Refused) {
-            block = try self.pools[books.pool].take(
-                ringByteCount: ringByteCount, for: vlan, limit: limit, isExact: isExact)
-        } catch {
-            guard error.code == .poolExhausted, limit < ofVLAN,
-                self.pools[books.pool].hasBlock(
-                    ringByteCount: ringByteCount, for: vlan, limit: ofVLAN, isExact: isExact)
-            else { throw error }
-            throw Refused(
-                .quotaExceeded,
-                "The partition '\(session.name)' uses \(self.accounts.byteCount(account)) of the \(ofPartition) bytes "
-                    + "that it may use on VLAN \(vlan), so an SMB of \(ringByteCount) does not fit; destroy some.")
-        }
-        self.accounts.charge(block, byteCount: self.fileByteCount(block), to: account)
-        return block
+        self.pools.fileByteCount(block)
     }
 
     /// Gives the owner another block with the same contents. Peers that hold the old one lose their binding.
@@ -50,7 +13,10 @@ extension Hypervisor {
     /// - Returns: the size of the new block, if its descriptor goes with the answer.
     mutating func replace(_ id: SMBID) throws(Refused) -> Int? {
         guard let smb = self.smbs[id] else { throw Refused(.badToken) }
-        let new = try self.takeBlock(smb.ringByteCount, for: smb.owner.caller, on: smb.vlan, isExact: true)
+        guard let vlan = self.vlans[smb.vlan], let session = self.sessions[smb.owner.caller] else {
+            throw Refused(.badToken)
+        }
+        let new = try self.pools.replace(smb.block, limits: self.limits(smb.owner.caller, session, vlan))
         self.effects.append(.replace(smb.block, with: new))
         if smb.owner.isMapped { self.effects.append(.sendBlock(new)) }
         for binding in smb.sortedBindings where binding.isMapped {
@@ -58,12 +24,12 @@ extension Hypervisor {
         }
         self.smbs[id]?.block = new
         self.smbs[id]?.isTainted = false
-        self.giveBack(smb.block)
+        self.effects.append(.reclaim(smb.block))
         return smb.owner.isMapped ? self.fileByteCount(new) : nil
     }
 
     private mutating func giveBack(_ block: BlockID) {
-        self.pools[block.pool].giveBack(block)
+        self.pools.giveBack(block)
         self.effects.append(.reclaim(block))
     }
 
@@ -79,12 +45,21 @@ extension Hypervisor {
         return id
     }
 
-    mutating func endPair(_ id: PairID, isGone: Bool) {
+    /// Why a pair ends.
+    enum PairEnd {
+        case lastBindingEnded, addressEnded, rightRevoked
+    }
+
+    mutating func endPair(_ id: PairID, _ end: PairEnd) {
         guard let pair = self.pairs.removeValue(forKey: id) else { return }
         self.pairsByKey[pair.key] = nil
         self.addresses[pair.key.low]?.pairs.remove(id)
         self.addresses[pair.key.high]?.pairs.remove(id)
-        if isGone { self.effects.append(.markGone(id)) }
+        switch end {
+        case .lastBindingEnded: break
+        case .addressEnded: self.effects.append(.markGone(id))
+        case .rightRevoked: self.effects.append(.markRevoked(id))
+        }
         self.effects.append(.dropPair(id))
     }
 
@@ -134,7 +109,7 @@ extension Hypervisor {
         pair.endGrant(of: smb.owner.address)
         if binding.isAccepted { pair.endGrant(of: peer) }
         self.pairs[binding.pair] = pair
-        if pair.bindingCount == 0 { self.endPair(binding.pair, isGone: false) }
+        if pair.bindingCount == 0 { self.endPair(binding.pair, .lastBindingEnded) }
     }
 
     /// The SMB ends, with all its bindings. Its block comes back when nobody has it any more.

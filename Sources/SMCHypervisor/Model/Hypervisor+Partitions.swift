@@ -46,7 +46,7 @@ extension Hypervisor {
     }
 
     private func largestRingByteCount(_ addresses: [Membership.Address]) -> Int {
-        addresses.compactMap { self.vlans[$0.vlan]?.pool }.map { self.pools[$0].largestRingByteCount }.max() ?? 0
+        self.pools.largestRingByteCount(in: Set(addresses.compactMap { self.vlans[$0.vlan]?.definition.pool }))
     }
 
     private var vlanNames: String {
@@ -162,11 +162,22 @@ extension Hypervisor {
     }
 
     /// An address ends, with all that hangs on it; its counterparts are told.
-    mutating func endAddress(_ address: SMGID) {
+    ///
+    /// - Parameter isRevoked: an administrator took the right to it away.
+    mutating func endAddress(_ address: SMGID, isRevoked: Bool = false) {
+        guard let books = self.addresses[address] else { return }
+        self.endSharing(of: address, isRevoked: isRevoked)
+        self.addresses[address] = nil
+        self.vlans[books.vlan]?.addresses.remove(address)
+        self.sessions[books.caller]?.addresses.removeAll { $0.smgid == address }
+    }
+
+    /// All that hangs on an address ends; the address itself stays.
+    mutating func endSharing(of address: SMGID, isRevoked: Bool) {
         guard let books = self.addresses[address] else { return }
         // Pairs first: with them their bindings' signals end, and everybody hears once.
         for id in books.pairs.sorted() {
-            self.endPair(id, isGone: true)
+            self.endPair(id, isRevoked ? .rightRevoked : .addressEnded)
         }
         for id in books.bound.sorted() {
             self.consequence(.unbind, of: id, peer: address)
@@ -176,9 +187,6 @@ extension Hypervisor {
             self.consequence(.destroy, of: id, peer: nil)
             self.disown(id)
         }
-        self.addresses[address] = nil
-        self.vlans[books.vlan]?.addresses.remove(address)
-        self.sessions[books.caller]?.addresses.removeAll { $0.smgid == address }
     }
 
     /// Notes for the audit log that the SMB's owner, or a peer, lost its right by what somebody else did.

@@ -40,14 +40,14 @@ extension Hypervisor {
     private var tables: HypervisorStatus {
         var status = HypervisorStatus(
             processID: self.configuration.processID, cec: self.cec, isFunctionEnabled: self.isFunctionEnabled)
-        status.pools = self.pools.flatMap(\.statuses)
+        status.pools = self.pools.statuses
         // The default one first, as at the start; the others by name.
         let rest = self.vlans.keys.filter { $0 != self.defaultVLAN }.sorted()
         for vlan in [self.defaultVLAN].compactMap(\.self) + rest {
             guard let books = self.vlans[vlan] else { continue }
             status.vlans.append(
                 VLANStatus(
-                    definition: books.definition, usedByteCount: self.pools[books.pool].usedByteCount(vlan),
+                    definition: books.definition, usedByteCount: self.pools.usedByteCount(.vlan(vlan)),
                     limitByteCount: self.limit(books), partitionCount: books.addresses.count))
         }
         return status
@@ -96,11 +96,11 @@ extension Hypervisor {
 
     /// Who uses how much memory of which VLAN.
     private func usages(for identity: CallerIdentity) -> [UsageStatus] {
-        let usages = self.accounts.byteCounts.compactMap { account, byteCount -> UsageStatus? in
+        let usages = self.pools.memberByteCounts.compactMap { account, byteCount -> UsageStatus? in
             guard let books = self.vlans[account.vlan] else { return nil }
             let name: String
             var session: Session?
-            switch account.holder {
+            switch account.partition {
             case .defined(let defined): name = defined
             case .session(let caller):
                 session = self.sessions[caller]

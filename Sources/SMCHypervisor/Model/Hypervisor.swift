@@ -8,20 +8,10 @@ package import SMCWire
 package struct Hypervisor {
     /// What an administrator decides before the start (seed A8, A41, A62).
     package struct Configuration: Sendable {
-        /// A pool and how it is cut.
-        package struct Pool: Hashable, Sendable {
-            package var id: PoolID
-            package var geometry: PoolGeometry
-
-            package init(_ id: PoolID = .default, _ geometry: PoolGeometry) {
-                self.id = id
-                self.geometry = geometry
-            }
-        }
+        package typealias Pool = PoolLayout
 
         /// The first is the one of partitions that ask for none.
         package var vlans: [VLANDefinition]
-        /// Their order gives the numbers in ``BlockID``.
         package var pools: [Pool]
         package var partitions: [PartitionDefinition] = []
         package var authorisations: [Authorisation] = []
@@ -50,9 +40,7 @@ package struct Hypervisor {
     /// The VLAN of partitions that ask for none.
     var defaultVLAN: VLANID?
     var partitions: [String: PartitionBooks] = [:]
-    var pools: [PoolBooks]
-    var poolNumbers: [PoolID: Int] = [:]
-    var accounts = Accounts()
+    var pools: PoolBooks
     var smbs: [SMBID: SharedMemoryBuffer] = [:]
     var smbsByOwner: [OwnerToken: SMBID] = [:]
     var bindingsByBuffer: [BufferToken: SharedMemoryBuffer.BindingID] = [:]
@@ -75,16 +63,11 @@ package struct Hypervisor {
         self.configuration = configuration
         self.cec = CECID(high: random.next(), low: random.next())
         self.random = random
-        self.pools = configuration.pools.enumerated().map { PoolBooks($1.id, number: $0, $1.geometry) }
-        for (number, pool) in configuration.pools.enumerated() {
-            self.poolNumbers[pool.id] = number
-        }
+        self.pools = PoolBooks(configuration.pools)
         self.defaultVLAN = configuration.vlans.first?.id
         for definition in configuration.vlans {
-            guard let pool = self.poolNumbers[definition.pool] else {
-                preconditionFailure("VLAN \(definition.id) has no pool \(definition.pool)")
-            }
-            self.vlans[definition.id] = VLANBooks(definition: definition, pool: pool)
+            precondition(self.pools.hasPool(definition.pool), "VLAN \(definition.id) has no pool \(definition.pool)")
+            self.vlans[definition.id] = VLANBooks(definition: definition)
         }
         for definition in configuration.partitions {
             self.partitions[definition.name] = PartitionBooks(definition: definition)
@@ -130,7 +113,7 @@ package struct Hypervisor {
         case .close:
             guard session?.isJoined == true else { return [] }
             action = .end
-        case .request(let request): action = request.audited.action
+        case .request(let request), .insist(let request): action = request.audited.action
         }
         guard let session, refused != nil || action.isKept else { return [] }
         var record = AuditRecord(
@@ -157,7 +140,7 @@ package struct Hypervisor {
         case .close:
             self.close(caller)
             return .done
-        case .request(let request):
+        case .request(let request), .insist(let request):
             self.object = request.audited.object
             guard let session = self.sessions[caller] else { throw Refused(.notJoined) }
             switch request {
@@ -165,10 +148,12 @@ package struct Hypervisor {
             case .join(let name, let vlans): return try self.join(caller, name, vlans)
             case .status(let firstItem): return .status(self.status(for: caller, session, firstItem))
             case .administer(let request):
-                try self.administer(session, request)
-                return .done
+                return try self.administer(session, request)
             default:
                 guard session.isJoined else { throw Refused(.notJoined) }
+                if case .insist = instruction, case .unbindOwner(let token, let peer) = request {
+                    return try self.insistOnUnbinding(caller, token, peer)
+                }
                 return try self.response(to: request, by: caller, session)
             }
         }
@@ -209,8 +194,7 @@ package struct Hypervisor {
 
     /// The block that was to be reclaimed is in nobody's hands and holds zeros: it may be used again.
     package mutating func reclaimed(_ block: BlockID) {
-        self.accounts.release(block, byteCount: self.pools[block.pool].fileByteCount(block))
-        self.pools[block.pool].reclaimed(block)
+        self.pools.reclaimed(block)
     }
 
     // MARK: Numbers

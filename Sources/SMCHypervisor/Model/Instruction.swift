@@ -33,6 +33,8 @@ package enum Instruction: Hashable, Sendable {
     case setRoles(Roles)
     /// A session asks for something.
     case request(ControlRequest)
+    /// It asked, and was refused for want of memory which cannot be had: what takes a right away is done all the same.
+    case insist(ControlRequest)
     /// A session ended, for whatever reason: all that it held is taken back.
     case close
 }
@@ -51,11 +53,17 @@ package enum Effect: Hashable, Sendable {
     case notify(PairID, Direction, bit: Int)
     /// Say in both arrays that the counterpart is gone, and signal both events.
     case markGone(PairID)
+    /// The same, and that an administrator took the right to share memory away.
+    case markRevoked(PairID)
     /// Close what belongs to the pair.
     case dropPair(PairID)
     /// Nobody has a right to this block any more: wait until nobody has it in fact, zero it, then call
     /// ``Hypervisor/reclaimed(_:)``.
     case reclaim(BlockID)
+    /// Make this memory, piece by piece; then call ``Hypervisor/grown(_:)`` and answer, or refuse when it cannot be had.
+    case makeBlocks(PoolGrowth)
+    /// These blocks are in the books no more, and nobody has them: their memory goes back to the system.
+    case dropBlocks([BlockID])
     /// Put these bytes of the block into the answer.
     case read(BlockID, offset: Int, byteCount: Int)
     /// Store these bytes in the block.

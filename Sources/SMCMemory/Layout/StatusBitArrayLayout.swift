@@ -3,7 +3,8 @@
 ///
 ///     offset  size  field                      only writer
 ///          0     8  magic and layout version   hypervisor, before anybody else has the page
-///          8     8  state: 0 live, 1 gone      hypervisor
+///          8     8  state: 0 live, 1 gone,     hypervisor
+///                   2 right revoked
 ///         16    48  zero
 ///         64  4032  504 words of 64 bits:      counterpart sets,
 ///                   bit b is bit (b mod 64)    owner of the page exchanges with 0
@@ -24,4 +25,5 @@ package enum StatusBitArrayLayout {
     /// Values of the state word.
     package static let live: UInt64 = 0
     package static let counterpartGone: UInt64 = 1
+    package static let rightRevoked: UInt64 = 2
 }

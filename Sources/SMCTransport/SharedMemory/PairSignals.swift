@@ -76,6 +76,9 @@ package final class PairSignals: Sendable {
         withExtendedLifetime(old) {}
     }
 
+    /// Whether the hypervisor said that we may not share memory with the other partition any more.
+    package var isRevoked: Bool { self.incoming.isRightRevoked }
+
     private func arrived() {
         // Cleared before the bits are taken: a bit set after the taking comes with a new signal.
         self.resources.incomingEvent.clear()

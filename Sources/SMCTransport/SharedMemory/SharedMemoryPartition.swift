@@ -339,9 +339,13 @@ package final class SharedMemoryPartition: Sendable {
         let medium = SharedMemoryMedium(peer: accepted.element, signals: accepted.signals, bit: accepted.bit)
         let transport = ElementTransport(
             own: offered.element, outgoing: accepted.element, medium: .sharedMemory(medium))
-        offered.signals.listen(bit: offered.bit, of: offered.owner) { [weak transport] in transport?.signalled() }
+        let heard = { @Sendable [weak transport, weak signals = offered.signals] () -> Void in
+            // Not merely gone: then the end of TCP tells what to think of it.
+            if signals?.isRevoked == true { transport?.failed(.revoked) } else { transport?.signalled() }
+        }
+        offered.signals.listen(bit: offered.bit, of: offered.owner, heard)
         // What came while nobody listened.
-        transport.signalled()
+        heard()
         transport.onRelease { [weak self] in
             self?.release(offered)
             self?.release(accepted)

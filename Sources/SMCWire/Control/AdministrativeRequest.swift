@@ -68,8 +68,11 @@ package struct PartitionDefinition: Hashable, Sendable {
     /// Users and groups of the operating system; one of them suffices.
     package var userIDs: [UInt32]
     package var groupIDs: [UInt32]
+    /// Bytes that all its sessions together may use, on all VLANs and of all pools; nil: no limit of its own.
+    package var limitByteCount: Int?
 
-    package init(name: String, userIDs: [UInt32] = [], groupIDs: [UInt32] = []) {
+    package init(name: String, userIDs: [UInt32] = [], groupIDs: [UInt32] = [], limitByteCount: Int? = nil) {
+        self.limitByteCount = limitByteCount
         self.name = name
         self.userIDs = userIDs
         self.groupIDs = groupIDs
@@ -205,12 +208,14 @@ extension PartitionDefinition {
         body.partitionName(self.name)
         body.list(self.userIDs, limit: ControlLimits.usersPerPartition) { $0.integer($1) }
         body.list(self.groupIDs, limit: ControlLimits.usersPerPartition) { $0.integer($1) }
+        body.optional(self.limitByteCount) { $0.count($1) }
     }
 
     init(decoding body: inout ControlReader) throws(ControlWireError) {
         self.name = try body.partitionName()
         self.userIDs = try body.identifiers("list of users")
         self.groupIDs = try body.identifiers("list of groups")
+        self.limitByteCount = try body.limit("limit")
     }
 }
 

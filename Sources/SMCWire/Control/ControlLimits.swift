@@ -8,7 +8,7 @@ package enum ControlLimits {
     package static let vlansPerPartition = 16
     /// VLANs that one hypervisor may have.
     package static let vlansPerHypervisor = 64
-    /// Size classes of the pool.
+    /// Size classes of one pool: at most one for each size of a ring, 16 KiB to 512 MiB.
     package static let poolClasses = 16
     /// Bytes of a ring that anybody may ask for, so that sizes never overflow.
     package static let ringByteCount = 1 << 30

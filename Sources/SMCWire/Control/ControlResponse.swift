@@ -18,6 +18,11 @@ package enum ControlResponse: Hashable, Sendable {
     case accepted(AcceptedRecord)
     /// To instructions of an owner that took rights away. Carries the descriptor of new memory, if there is any.
     case replaced(Int?)
+    /// To `unbindOwner`: the peer has no right any more, but there was no memory to replace what it had, and so the
+    /// SMB ended with the binding. Says what memory was short.
+    case ended(String)
+    /// To `growPool` and `shrinkPool`: by how many bytes.
+    case poolChanged(byteCount: Int)
     /// To `bindings`.
     case bindings([BindingRecord], isTainted: Bool)
     /// To `read`.
@@ -33,7 +38,7 @@ extension ControlResponse {
     private enum Kind: UInt16 {
         case welcome = 0x8001
         case done, refused, joined, commonCEC, created, bound, accepted, status
-        case addresses, replaced, bytes, original, statusBits, bindings
+        case addresses, replaced, bytes, original, statusBits, bindings, ended, poolChanged
     }
 
     private var kind: Kind {
@@ -53,6 +58,8 @@ extension ControlResponse {
         case .original: .original
         case .statusBits: .statusBits
         case .bindings: .bindings
+        case .ended: .ended
+        case .poolChanged: .poolChanged
         }
     }
 
@@ -99,6 +106,8 @@ extension ControlResponse {
         case .addresses(let addresses):
             body.list(addresses, limit: ControlLimits.addressesPerPartition) { $0.address(of: $1) }
         case .replaced(let replacement): body.optional(replacement) { $0.count($1) }
+        case .ended(let text): body.text(text, limit: ControlLimits.refusalTextByteCount)
+        case .poolChanged(let byteCount): body.count(byteCount)
         case .bindings(let records, let isTainted):
             body.list(records, limit: ControlLimits.bindingsPerSMB) {
                 $0.address($1.peer)
@@ -154,6 +163,8 @@ extension ControlResponse {
                     (reader) throws(ControlWireError) in try reader.membershipAddress()
                 })
         case .replaced: return .replaced(try body.replacement())
+        case .ended: return .ended(try body.text("reason", limit: ControlLimits.refusalTextByteCount))
+        case .poolChanged: return .poolChanged(byteCount: try body.count("byte count", limit: .max))
         case .bindings:
             let records = try body.list("list of bindings", limit: ControlLimits.bindingsPerSMB) {
                 (reader) throws(ControlWireError) in

@@ -37,6 +37,8 @@ extension HypervisorRefusal {
         case .tooManyDefinitions: "too-many-definitions"
         case .notSupported: "not-supported"
         case .poolInUse: "pool-in-use"
+        case .sizeTooSmall: "size-too-small"
+        case .smbEnded: "smb-ended"
         case .unsuitableConfiguration: "unsuitable-configuration"
         }
     }

@@ -35,7 +35,9 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case tooManyDefinitions = 33
     case notSupported = 34
     case poolInUse = 35
-    case unsuitableConfiguration = 40
+    case sizeTooSmall = 40
+    case smbEnded = 41
+    case unsuitableConfiguration = 50
 
     /// What was wrong and what to do about it. The answer of a hypervisor has a sentence with numbers beside it.
     package var sentence: String {
@@ -89,6 +91,9 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .quotaExceeded: "The partition uses as much memory of the VLAN as it may; destroy SMBs, or raise its limit."
         case .tooManyDefinitions: "As many partitions are defined or authorised as may be; remove some first."
         case .notSupported: "This hypervisor cannot do that while it runs; change its configuration and start it anew."
+        case .sizeTooSmall: "So few bytes hold no block of the pool; `smc status` shows the sizes of blocks."
+        case .smbEnded:
+            "No memory was left to replace what a peer had, so the SMB has ended; create another, or grow the pool."
         case .poolInUse: "The memory is in use; have it given back first."
         case .unsuitableConfiguration:
             "The configuration cannot be put into force, and nothing of it was; `smc hypervisor --check-config` says why."

@@ -35,18 +35,32 @@ package struct HypervisorStatus: Hashable, Sendable {
 
 /// One size class of a pool.
 package struct PoolStatus: Hashable, Sendable {
+    /// What a pool's memory is made of.
+    package enum Pages: UInt8, Sendable, CaseIterable {
+        case ordinary = 1
+        case huge
+        /// Huge ones were asked for, but there were not so many.
+        case ordinaryForHuge
+    }
+
     package var pool: PoolID
+    package var pages: Pages
     package var ringByteCount: Int
+    /// Bytes that one block takes: control area, ring, and what rounding to pages adds.
+    package var fileByteCount: Int
     package var blockCount: Int
     package var freeCount: Int
     /// Given back, but not yet free: to be zeroed, or still mapped by a process that had it.
     package var reclaimingCount: Int
 
     package init(
-        pool: PoolID = .default, ringByteCount: Int, blockCount: Int, freeCount: Int, reclaimingCount: Int
+        pool: PoolID = .default, pages: Pages = .ordinary, ringByteCount: Int, fileByteCount: Int, blockCount: Int,
+        freeCount: Int, reclaimingCount: Int
     ) {
         self.pool = pool
+        self.pages = pages
         self.ringByteCount = ringByteCount
+        self.fileByteCount = fileByteCount
         self.blockCount = blockCount
         self.freeCount = freeCount
         self.reclaimingCount = reclaimingCount

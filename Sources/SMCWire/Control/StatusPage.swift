@@ -80,7 +80,9 @@ extension StatusPage {
         body.flag(self.isFunctionEnabled)
         body.list(self.pools, limit: ControlLimits.poolEntries) {
             $0.pool($1.pool)
+            $0.integer($1.pages.rawValue)
             $0.count($1.ringByteCount)
+            $0.count($1.fileByteCount)
             $0.count($1.blockCount)
             $0.count($1.freeCount)
             $0.count($1.reclaimingCount)
@@ -100,12 +102,7 @@ extension StatusPage {
         self.cec = CECID(high: try body.integer(UInt64.self), low: try body.integer(UInt64.self))
         self.isFunctionEnabled = try body.flag("function flag")
         self.pools = try body.list("list of pools", limit: ControlLimits.poolEntries) {
-            (reader) throws(ControlWireError) in
-            PoolStatus(
-                pool: try reader.pool(), ringByteCount: try reader.count("ring size", limit: ControlLimits.ringByteCount),
-                blockCount: try reader.count("block count", limit: .max),
-                freeCount: try reader.count("free count", limit: .max),
-                reclaimingCount: try reader.count("reclaiming count", limit: .max))
+            (reader) throws(ControlWireError) in try PoolStatus(decoding: &reader)
         }
         self.vlans = try body.list("list of VLANs", limit: ControlLimits.vlansPerHypervisor) {
             (reader) throws(ControlWireError) in
@@ -119,6 +116,19 @@ extension StatusPage {
             (reader) throws(ControlWireError) in try Item(decoding: &reader)
         }
         self.hasMore = try body.flag("continuation flag")
+    }
+}
+
+extension PoolStatus {
+    fileprivate init(decoding body: inout ControlReader) throws(ControlWireError) {
+        self.pool = try body.pool()
+        guard let pages = Pages(rawValue: try body.integer(UInt8.self)) else { throw .invalidField("kind of pages") }
+        self.pages = pages
+        self.ringByteCount = try body.count("ring size", limit: ControlLimits.ringByteCount)
+        self.fileByteCount = try body.count("block size", limit: .max)
+        self.blockCount = try body.count("block count", limit: .max)
+        self.freeCount = try body.count("free count", limit: .max)
+        self.reclaimingCount = try body.count("reclaiming count", limit: .max)
     }
 }
 

@@ -66,6 +66,18 @@ struct AdminOptions: ParsableArguments {
         return exit
     }
 
+    /// Says what was done.
+    ///
+    /// - Parameter byteCount: of which size, when that is not what was asked for.
+    func report(_ text: String, _ byteCount: Int? = nil) {
+        print(self.json ? jsonLine(Done(done: text, byteCount: byteCount)) : text)
+    }
+
+    private struct Done: Encodable {
+        var done: String
+        var byteCount: Int?
+    }
+
     /// The hypervisor said no.
     static let refused = ExitCode(7)
 
@@ -115,12 +127,8 @@ extension AdministrativeVerb {
         } catch {
             throw self.options.failed(error)
         }
-        print(self.options.json ? jsonLine(Done(done: self.report)) : self.report)
+        self.options.report(self.report)
     }
-}
-
-private struct Done: Encodable {
-    var done: String
 }
 
 extension HypervisorStatus {

@@ -12,6 +12,9 @@ struct AdminPartition: ParsableCommand {
         @Option(help: "A user who may use the name, by name or number; repeat it for more.") var user: [String] = []
         @Option(help: "A group whose members may use it; repeat it for more.") var group: [String] = []
 
+        @Option(help: "Bytes that all who use the name may use together, on all VLANs. [default: no limit]")
+        var limit: ByteCount?
+
         func validate() throws {
             guard !self.user.isEmpty || !self.group.isEmpty else {
                 throw ValidationError("give at least one --user or --group")
@@ -26,7 +29,7 @@ struct AdminPartition: ParsableCommand {
                 },
                 groupIDs: try AdminOptions.numbers(self.group, "group") { (name) throws(SystemCallError) in
                     try SMCSystem.Accounts.groupID(named: name)
-                })
+                }, limitByteCount: self.limit?.value)
         }
     }
 

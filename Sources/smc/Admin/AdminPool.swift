@@ -7,23 +7,22 @@ struct AdminPool: ParsableCommand {
         commandName: "pool", abstract: "Change how much memory is reserved.",
         subcommands: [Grow.self, Shrink.self, List.self])
 
-    struct Grow: AdministrativeVerb {
+    struct Grow: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "grow", abstract: "Reserve more memory.")
 
         @Argument(help: "The pool.") var pool: PoolArgument
         @Argument(help: "Bytes to add, or a number with K, M or G.") var size: ByteCount
         @OptionGroup var options: AdminOptions
 
-        // The memory is faulted in before the answer comes.
-        var timeout: Duration { .seconds(60) }
-        var report: String { "pool \(self.pool.id) has \(self.size.value) bytes more" }
-
-        func request(_ session: HypervisorSession) -> AdministrativeRequest {
-            .growPool(self.pool.id, byteCount: self.size.value)
+        func run() throws {
+            let byteCount = try self.options.withSession { session throws(ControlError) in
+                try session.growPool(self.pool.id, byteCount: self.size.value)
+            }
+            self.options.report("pool \(self.pool.id) has \(byteCount) bytes more", byteCount)
         }
     }
 
-    struct Shrink: AdministrativeVerb {
+    struct Shrink: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "shrink", abstract: "Give memory that nobody has back to the system.")
 
@@ -31,11 +30,11 @@ struct AdminPool: ParsableCommand {
         @Argument(help: "Bytes to give back, or a number with K, M or G.") var size: ByteCount
         @OptionGroup var options: AdminOptions
 
-        var timeout: Duration { .seconds(60) }
-        var report: String { "pool \(self.pool.id) has \(self.size.value) bytes less" }
-
-        func request(_ session: HypervisorSession) -> AdministrativeRequest {
-            .shrinkPool(self.pool.id, byteCount: self.size.value)
+        func run() throws {
+            let byteCount = try self.options.withSession { session throws(ControlError) in
+                try session.shrinkPool(self.pool.id, byteCount: self.size.value)
+            }
+            self.options.report("pool \(self.pool.id) has \(byteCount) bytes less", byteCount)
         }
     }
 

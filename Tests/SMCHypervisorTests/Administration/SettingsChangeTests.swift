@@ -14,8 +14,8 @@ struct SettingsChangeTests {
             processID: 1, cec: CECID(high: 1, low: 2),
             pools: settings.pools.map {
                 PoolStatus(
-                    pool: $0.id, ringByteCount: 1 << 20, blockCount: ($0.byteCount ?? 0) >> 20, freeCount: 0,
-                    reclaimingCount: 0)
+                    pool: $0.id, ringByteCount: 1 << 20, fileByteCount: 1 << 20,
+                    blockCount: ($0.byteCount ?? 0) >> 20, freeCount: 0, reclaimingCount: 0)
             },
             vlans: settings.vlans.map {
                 VLANStatus(definition: $0, usedByteCount: 0, limitByteCount: 0, partitionCount: 0)
@@ -121,7 +121,7 @@ struct SettingsChangeTests {
         Obstacle(testDescription: "'huge-pages'") { $0.pools[0].hugePages = .never },
         Obstacle(testDescription: "pool spare is new") { $0.pools.append(.init(PoolID("spare")!)) },
         Obstacle(testDescription: "pool default is gone") { $0.pools[0].id = PoolID("other")! },
-        Obstacle(testDescription: "smc admin pool grow default 268435456") { $0.pools[0].byteCount = 513 << 20 },
+        Obstacle(testDescription: "smc admin pool grow default 268435456") { $0.pools[0].byteCount = 512 << 20 },
         Obstacle(testDescription: "smc admin pool shrink default") { $0.pools[0].byteCount = 128 << 20 },
     ]
 

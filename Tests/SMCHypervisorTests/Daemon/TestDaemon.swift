@@ -14,13 +14,15 @@ final class TestDaemon {
     private let ended = DispatchSemaphore(value: 0)
     private var isRunning = true
 
-    init(poolByteCount: Int = 4 << 20, _ change: (inout HypervisorConfiguration) -> Void = { _ in }) throws {
+    init(
+        poolByteCount: Int = 4 << 20, logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+        _ change: (inout HypervisorConfiguration) -> Void = { _ in }
+    ) throws {
         var template = Array((NSTemporaryDirectory() + "smc-test-XXXXXX").utf8CString)
         self.directory = String(cString: mkdtemp(&template))
         self.socketPath = self.directory + "/h.sock"
         var configuration = HypervisorConfiguration(socketPath: self.socketPath, poolByteCount: poolByteCount)
         change(&configuration)
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let daemon = try HypervisorDaemon(configuration: configuration, logger: logger)
         self.daemon = daemon
         let ended = self.ended

@@ -43,7 +43,11 @@ import Testing
     static var books: HypervisorStatus {
         HypervisorStatus(
             processID: 1, cec: CECID(high: 2, low: 3),
-            pools: [PoolStatus(ringByteCount: 16384, blockCount: 9, freeCount: 5, reclaimingCount: 1)],
+            pools: PoolStatus.Pages.allCases.map {
+                PoolStatus(
+                    pool: PoolID("big-1")!, pages: $0, ringByteCount: 16384, fileByteCount: 20480, blockCount: 9,
+                    freeCount: 5, reclaimingCount: 1)
+            },
             vlans: [VLANStatus(definition: definition, usedByteCount: 1, limitByteCount: 2, partitionCount: 3)],
             partitions: [
                 PartitionStatus(
@@ -71,6 +75,7 @@ import Testing
                     buffer: BufferToken(high: 1, low: 2), ringByteCount: 16384, fileByteCount: 20480, signal: signal)),
             .status(StatusPage(of: books, firstItem: 0)), .bound(OfferToken(rawValue: 1), signal, replacement: 20480),
             .addresses([Membership.Address(vlan: vlan, smgid: address)]), .replaced(nil), .replaced(20480),
+            .ended("no memory"), .poolChanged(byteCount: 1 << 40),
             .bytes([1, 2, 3]), .original(5), .statusBits([0, 1 << 63]),
             .bindings([BindingRecord(peer: address, isAccepted: true)], isTainted: true),
         ] + HypervisorRefusal.allCases.map { .refused($0, $0.sentence) }
