@@ -155,14 +155,6 @@ package final class HypervisorSession: Sendable {
         }
     }
 
-    /// Does what administrators may do (A58, A59). Works without joining.
-    package func administer(_ request: AdministrativeRequest) throws(ControlError) {
-        switch try self.ask(.administer(request)) {
-        case .done, .poolChanged: return
-        default: throw Self.wrongAnswer
-        }
-    }
-
     /// Takes more memory for a pool; returns when it is there (A35). Needs the role `quota`.
     ///
     /// - Parameter timeout: taking memory takes about a second for each few GiB.
@@ -221,7 +213,7 @@ package final class HypervisorSession: Sendable {
 }
 
 extension HypervisorSession {
-    private static let wrongAnswer = ControlError.protocolViolation("an answer of another kind than was asked for")
+    static let wrongAnswer = ControlError.protocolViolation("an answer of another kind than was asked for")
 
     private static func replacement(
         _ byteCount: Int?, _ descriptors: inout ReceivedDescriptors
@@ -230,13 +222,13 @@ extension HypervisorSession {
         return try descriptors.takeMemory(byteCount: byteCount)
     }
 
-    private static func grant(
+    static func grant(
         _ record: SignalRecord, _ descriptors: inout ReceivedDescriptors
     ) throws(ControlError) -> SignalGrant {
         SignalGrant(record: record, newPair: record.hasNewPair ? try descriptors.takePair() : nil)
     }
 
-    private func call<Result: ~Copyable & Sendable>(
+    func call<Result: ~Copyable & Sendable>(
         _ request: ControlRequest, timeout: Duration? = nil,
         _ read: (ControlResponse, inout ReceivedDescriptors) throws(ControlError) -> Result
     ) throws(ControlError) -> Result {
@@ -246,11 +238,11 @@ extension HypervisorSession {
         return try read(reply.response, &reply.descriptors)
     }
 
-    private func ask(_ request: ControlRequest) throws(ControlError) -> ControlResponse {
+    func ask(_ request: ControlRequest) throws(ControlError) -> ControlResponse {
         try self.call(request) { (response, _) in response }
     }
 
-    private func perform(_ request: ControlRequest) throws(ControlError) {
+    func perform(_ request: ControlRequest) throws(ControlError) {
         switch try self.ask(request) {
         case .done, .welcome: return
         default: throw Self.wrongAnswer

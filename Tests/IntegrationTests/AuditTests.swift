@@ -39,7 +39,7 @@ import Testing
             #expect(count("start") == 1 && lines.first?["event"] == .text("start"))
             #expect(count("stop") == 1 && lines.last?["event"] == .text("stop"))
             #expect(count("join") == rounds + 1 && count("end") == rounds + 1)
-            #expect(count("join", "not-authorised-on-vlan") == 1)
+            #expect(count("join", "notAuthorisedOnVLAN") == 1)
             // Each connection: an SMB of each end, offered to and accepted by the other.
             for event in ["create", "bind", "accept"] { #expect(count(event) == 2 * rounds, "\(event)") }
             #expect(count("createVLAN") == rounds)

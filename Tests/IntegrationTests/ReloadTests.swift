@@ -69,12 +69,12 @@ import Testing
                 let parts = part.split(separator: "|")
                 #expect(parts.contains { reload.errors.contains($0) }, "\(reload.errors) has no '\(part)'")
                 #expect(reload.errorLines.count == 1, "\(reload.errors)")
-                try await scene.refused("reload", "unsuitable-configuration")
+                try await scene.refused("reload", "unsuitableConfiguration")
             }
             #expect(FileManager.default.createFile(atPath: scene.configurationPath, contents: Data([0xff, 0xfe, 0])))
-            try await scene.refused("reload", "unsuitable-configuration")
+            try await scene.refused("reload", "unsuitableConfiguration")
             try FileManager.default.removeItem(atPath: scene.configurationPath)
-            try await scene.refused("reload", "unsuitable-configuration")
+            try await scene.refused("reload", "unsuitableConfiguration")
             hypervisor.send(SIGHUP)
             _ = try await hypervisor.line("stays as it was")
             #expect(try await scene.done("vlan list") == before)
@@ -96,7 +96,7 @@ import Testing
             #expect(Set(pools.compactMap { $0["pool"]?.text }) == ["fast", "big"])
             let other = text.replacingOccurrences(of: "32M", with: "64M") + "\n"
             try scene.configure(other)
-            try await scene.refused("reload", "unsuitable-configuration")
+            try await scene.refused("reload", "unsuitableConfiguration")
             try await scene.done("pool grow big 32M")
             try await scene.done("reload")
         }
@@ -109,7 +109,7 @@ import Testing
             let echo = try scene.smc("listen", "--echo", "--vlan", "a", "127.0.0.1:0")
             _ = try await echo.port()
             try scene.configure(Self.configuration("name: b, slice: 4M", "name: c"))
-            try await scene.refused("reload", "unsuitable-configuration")
+            try await scene.refused("reload", "unsuitableConfiguration")
             let vlans = try await scene.done("vlan list")["vlans"]
             #expect(vlans?.list.count == 3 && vlans?.named("c") == nil)
             #expect(vlans?.named("b")?["sliceByteCount"] == .mebibytes(8))
@@ -129,7 +129,7 @@ import Testing
     @Test func withoutAFileThereIsNothingToReload() async throws {
         try await Scene.play { scene in
             let hypervisor = try await scene.hypervisor()
-            try await scene.refused("reload", "not-supported")
+            try await scene.refused("reload", "notSupported")
             hypervisor.send(SIGHUP)
             #expect(try await hypervisor.exit() == 0, "SIGHUP ends it")
         }

@@ -6,7 +6,7 @@ extension AuditRecord {
         var line = JSONLine()
         line.add("time", time)
         line.add("event", self.action.rawValue)
-        line.add("result", self.refusal?.code ?? "granted")
+        line.add("result", self.refusal?.name ?? "granted")
         line.add("session", self.caller.rawValue)
         line.add("pid", self.identity.processID)
         line.add("uid", self.identity.userID)

@@ -71,7 +71,7 @@ final class Administration: Sendable {
         var line = JSONLine()
         line.add("time", WallClock.now())
         line.add("event", event)
-        line.add("result", refusal?.code ?? "granted")
+        line.add("result", refusal?.name ?? "granted")
         if let session { line.add("session", session.caller.rawValue) }
         line.add("pid", session?.credentials.processID ?? Process.processID)
         line.add("uid", session?.credentials.userID ?? Process.userID)

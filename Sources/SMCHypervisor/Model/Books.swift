@@ -2,6 +2,7 @@ internal import SMCWire
 
 /// A session, and the partition that it became by joining.
 struct Session {
+    let caller: CallerID
     var identity: CallerIdentity
     var name = ""
     /// Whether its name is a defined one, and it may use it.
@@ -10,15 +11,28 @@ struct Session {
     /// At most ``ControlLimits/addressesPerPartition``.
     var addresses: [Membership.Address] = []
     var reports: [UInt64: ConnectionReport] = [:]
-    /// Buffer tokens whose bindings the owner ended: they give nothing any more, but unbinding them is no mistake.
-    var endedBuffers: Set<BufferToken> = []
+    /// Buffer tokens whose bindings were ended by somebody else: they give nothing any more, but unbinding them is no
+    /// mistake.
+    var endedBuffers = EndedBuffers()
 
-    /// Ended tokens that are remembered. Whoever lets that many pile up is refused like a stranger.
-    private static let endedBuffersMaximum = 4096
+    var account: PartitionAccount {
+        self.isDefined ? .defined(self.name) : .session(self.caller)
+    }
+}
 
-    mutating func remember(_ ended: BufferToken) {
-        if self.endedBuffers.count >= Self.endedBuffersMaximum { self.endedBuffers.removeAll() }
-        self.endedBuffers.insert(ended)
+/// Ended tokens of one session. Whoever lets too many pile up is refused like a stranger.
+struct EndedBuffers {
+    private static let maximum = 4096
+    private var tokens: Set<BufferToken> = []
+
+    mutating func insert(_ token: BufferToken) {
+        if self.tokens.count >= Self.maximum { self.tokens.removeAll() }
+        self.tokens.insert(token)
+    }
+
+    /// - Returns: whether it was there.
+    mutating func remove(_ token: BufferToken) -> Bool {
+        self.tokens.remove(token) != nil
     }
 }
 

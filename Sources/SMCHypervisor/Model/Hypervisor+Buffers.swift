@@ -108,13 +108,14 @@ extension Hypervisor {
 
     /// The peer lets go (A30). The owner is told.
     mutating func unbind(_ caller: CallerID, _ token: BufferToken) throws(Refused) {
-        if self.sessions[caller]?.endedBuffers.remove(token) != nil { return }
+        if self.sessions[caller]?.endedBuffers.remove(token) == true { return }
         guard let id = self.bindingsByBuffer[token], let smb = self.smbs[id.smb], let binding = smb.bindings[id.peer],
             binding.caller == caller
         else { throw Refused(.badToken) }
         self.object = self.auditObject(smb, id.smb, peer: id.peer)
         self.notify(binding, smb.owner.address)
         self.endBinding(id.smb, id.peer)
+        _ = self.sessions[caller]?.endedBuffers.remove(token)
     }
 
     /// The owner takes offers or bindings back, from one peer or from all (A30). Whoever had the memory has it no

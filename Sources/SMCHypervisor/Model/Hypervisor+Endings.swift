@@ -84,9 +84,8 @@ extension Hypervisor {
     /// The owner, or the owner's end, takes a binding from a peer, who is told.
     mutating func takeBack(_ id: SMBID, _ peer: SMGID) {
         guard let binding = self.smbs[id]?.bindings[peer] else { return }
-        if case .accepted(let buffer, _, _) = binding.stage {
+        if binding.isAccepted {
             self.notify(binding, peer)
-            self.sessions[binding.caller]?.remember(buffer)
             self.consequence(.unbind, of: id, peer: peer)
         }
         self.endBinding(id, peer)
@@ -101,6 +100,7 @@ extension Hypervisor {
         case .accepted(let buffer, let signal, let isMapped):
             self.bindingsByBuffer[buffer] = nil
             self.bindingsBySignal[signal] = nil
+            self.sessions[binding.caller]?.endedBuffers.insert(buffer)
             if isMapped { self.smbs[id]?.isTainted = true }
         }
         self.addresses[peer]?.bound.remove(id)

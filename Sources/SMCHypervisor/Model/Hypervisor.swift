@@ -132,7 +132,7 @@ package struct Hypervisor {
         switch instruction {
         case .open(let identity):
             precondition(self.sessions[caller] == nil, "a caller's number is used twice")
-            self.sessions[caller] = Session(identity: identity)
+            self.sessions[caller] = Session(caller: caller, identity: identity)
             return .done
         case .setRoles(let roles):
             self.sessions[caller]?.identity.roles = roles

@@ -39,6 +39,11 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case smbEnded = 41
     case unsuitableConfiguration = 50
 
+    /// As `Docs/Hypervisor.md` and the audit log name it, for instance `poolExhausted`.
+    package var name: String {
+        "\(self)"
+    }
+
     /// What was wrong and what to do about it. The answer of a hypervisor has a sentence with numbers beside it.
     package var sentence: String {
         switch self {
@@ -98,11 +103,5 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .unsuitableConfiguration:
             "The configuration cannot be put into force, and nothing of it was; `smc hypervisor --check-config` says why."
         }
-    }
-}
-
-extension HypervisorRefusal: CustomStringConvertible {
-    package var description: String {
-        self.sentence
     }
 }

@@ -54,7 +54,7 @@ struct AdminOptions: ParsableArguments {
     func failed(_ error: ControlError) -> ExitCode {
         let (code, exit): (String, ExitCode) =
             switch error {
-            case .refused(let refusal, _): (refusal.code, Self.refused)
+            case .refused(let refusal, _): (refusal.name, Self.refused)
             case .unavailable: ("no-hypervisor", StatusCommand.noHypervisor)
             default: ("failed", Exit.failure)
             }
