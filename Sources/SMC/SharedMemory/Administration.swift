@@ -155,14 +155,26 @@ public final class Administration: Sendable {
 
     // MARK: The hypervisor
 
-    /// Adds memory to a pool. Role: `quota` for all VLANs.
-    public func growPool(_ name: String = "default", byteCount: Int) async throws(SMCError) {
-        try await self.administer(.growPool(try poolID(name), byteCount: byteCount))
+    /// Adds memory to a pool; returns when it is there. Role: `quota` for all VLANs.
+    ///
+    /// - Returns: by how many bytes it has grown: whole blocks, at most what was asked for.
+    @discardableResult
+    public func growPool(_ name: String = "default", byteCount: Int) async throws(SMCError) -> Int {
+        let pool = try poolID(name)
+        return try await onWorker(self.worker) { () throws(ControlError) in
+            try self.session.growPool(pool, byteCount: byteCount)
+        }
     }
 
     /// Takes free memory out of a pool. Role: `quota` for all VLANs.
-    public func shrinkPool(_ name: String = "default", byteCount: Int) async throws(SMCError) {
-        try await self.administer(.shrinkPool(try poolID(name), byteCount: byteCount))
+    ///
+    /// - Returns: how many bytes it could take: at most what was asked for, and nothing that anybody has.
+    @discardableResult
+    public func shrinkPool(_ name: String = "default", byteCount: Int) async throws(SMCError) -> Int {
+        let pool = try poolID(name)
+        return try await onWorker(self.worker) { () throws(ControlError) in
+            try self.session.shrinkPool(pool, byteCount: byteCount)
+        }
     }
 
     /// Has the hypervisor read its configuration file again. Role: `configure` for all VLANs.

@@ -15,6 +15,7 @@ struct Session {
     /// mistake.
     var endedBuffers = EndedBuffers()
 
+    /// Sessions of a defined partition have one account together; others have one each.
     var account: PartitionAccount {
         self.isDefined ? .defined(self.name) : .session(self.caller)
     }

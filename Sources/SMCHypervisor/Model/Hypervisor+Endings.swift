@@ -16,7 +16,7 @@ extension Hypervisor {
         guard let vlan = self.vlans[smb.vlan], let session = self.sessions[smb.owner.caller] else {
             throw Refused(.badToken)
         }
-        let new = try self.pools.replace(smb.block, limits: self.limits(smb.owner.caller, session, vlan))
+        let new = try self.pools.replace(smb.block, limits: self.limits(session, vlan))
         self.effects.append(.replace(smb.block, with: new))
         if smb.owner.isMapped { self.effects.append(.sendBlock(new)) }
         for binding in smb.sortedBindings where binding.isMapped {

@@ -10,9 +10,9 @@ extension Hypervisor {
     }
 
     /// What a session's blocks on a VLAN are counted against, the tightest kind first.
-    func limits(_ caller: CallerID, _ session: Session, _ vlan: VLANBooks) -> [PoolLimit] {
+    func limits(_ session: Session, _ vlan: VLANBooks) -> [PoolLimit] {
         let id = vlan.definition.id
-        let account = Self.account(caller, session)
+        let account = session.account
         let name = session.isDefined ? session.name : ""
         var limits: [PoolLimit] = []
         if let byteCount = vlan.authorisations[name]?.limitByteCount ?? vlan.definition.partitionLimitByteCount {
@@ -30,11 +30,6 @@ extension Hypervisor {
         return limits
     }
 
-    /// Sessions of a defined partition have one account together; others have one each.
-    static func account(_ caller: CallerID, _ session: Session) -> PartitionAccount {
-        session.isDefined ? .defined(session.name) : .session(caller)
-    }
-
     /// Takes a block within the limits of the VLAN and of the caller's partition.
     mutating func takeBlock(
         _ ringByteCount: Int, for caller: CallerID, on vlan: VLANID
@@ -43,8 +38,8 @@ extension Hypervisor {
         return try self.pools.take(
             BlockRequest(
                 ringByteCount: ringByteCount,
-                holder: BlockHolder(vlan: vlan, partition: Self.account(caller, session)),
-                pools: [books.definition.pool], limits: self.limits(caller, session, books)))
+                holder: BlockHolder(vlan: vlan, partition: session.account), pools: [books.definition.pool],
+                limits: self.limits(session, books)))
     }
 
     // MARK: Growing and shrinking

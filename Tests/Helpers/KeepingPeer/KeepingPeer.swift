@@ -21,7 +21,7 @@ struct KeepingPeer {
             do {
                 say(try peer.perform(words))
             } catch ControlError.refused(let refusal, _) {
-                say("refused \(refusal)")
+                say("refused \(refusal.rawValue)")
             } catch {
                 say("failed \(error)")
             }
@@ -131,23 +131,27 @@ private final class Scribbler: Sendable {
     private let worker = Worker(name: "scribbler")
     private let isOver = Atomic(false)
     private let rounds = Atomic(0)
+    private let isRunning = Atomic(false)
 
     func start(_ mapping: Mapping, _ byte: UInt8) {
         self.isOver.store(false, ordering: .releasing)
         self.rounds.store(0, ordering: .releasing)
+        self.isRunning.store(true, ordering: .releasing)
         self.worker.enqueue {
             let bytes = [UInt8](repeating: byte, count: mapping.byteCount)
             while !self.isOver.load(ordering: .acquiring) {
                 mapping.write(bytes, at: 0)
                 self.rounds.wrappingAdd(1, ordering: .acquiringAndReleasing)
             }
+            self.isRunning.store(false, ordering: .releasing)
         }
     }
 
-    /// - Returns: how often it wrote, once it has begun to.
+    /// - Returns: how often it wrote, at least once.
     func stop() -> Int {
         while self.rounds.load(ordering: .acquiring) == 0 { usleep(100) }
         self.isOver.store(true, ordering: .releasing)
+        while self.isRunning.load(ordering: .acquiring) { usleep(100) }
         return self.rounds.load(ordering: .acquiring)
     }
 }

@@ -110,3 +110,89 @@ import Testing
         _ = try one.session.createSMB(ringByteCount: 1, on: one.address)
     }
 }
+
+/// Growing, shrinking and limits while the hypervisor runs.
+@Suite(.serialized) struct DaemonPoolChangeTests {
+    @Test func aPoolGrowsWhileOthersAreServed() throws {
+        let daemon = try TestDaemon(poolByteCount: 1 << 20)
+        let one = try TestPartition(daemon, "one")
+        #expect(refusal { _ = try one.session.createSMB(ringByteCount: 1 << 20, on: one.address) } == .sizeTooLarge)
+        let before = try daemon.status().pools.reduce(0) { $0 + $1.blockCount * $1.fileByteCount }
+        let administrator = try daemon.connect()
+        let grown = try administrator.growPool(.default, byteCount: 48 << 20)
+        #expect(grown > 47 << 20 && grown <= 48 << 20)
+        let after = try daemon.status().pools.reduce(0) { $0 + $1.blockCount * $1.fileByteCount }
+        #expect(after == before + grown)
+        let created = try one.session.createSMB(ringByteCount: 1 << 20, on: one.address)
+        let byte = try Mapping(created.file).byte(at: 1 << 20)
+        #expect(byte == 0)
+    }
+
+    /// Two growths at once, and one whose administrator does not wait for it: all or nothing of each.
+    @Test func growthsTakeTurns() throws {
+        let daemon = try TestDaemon(poolByteCount: 1 << 20)
+        let before = try daemon.status().pools.reduce(0) { $0 + $1.blockCount * $1.fileByteCount }
+        let impatient = try daemon.connect()
+        #expect(throws: ControlError.self) {
+            _ = try impatient.growPool(.default, byteCount: 64 << 20, timeout: .milliseconds(1))
+        }
+        let grown = try daemon.connect().growPool(.default, byteCount: 16 << 20)
+        _ = consume impatient
+        let sizes = try daemon.status().pools.reduce(0) { $0 + $1.blockCount * $1.fileByteCount } - before
+        #expect(sizes == grown || sizes > grown + (60 << 20), "\(sizes)")
+    }
+
+    @Test func whatCannotBeHadIsRefused() throws {
+        let daemon = try TestDaemon(poolByteCount: 1 << 20)
+        let administrator = try daemon.connect()
+        let before = try administrator.status().pools
+        for byteCount in [1 << 40, 1 << 50, Int.max] {
+            #expect(refusal { _ = try administrator.growPool(.default, byteCount: byteCount) } == .outOfResources)
+        }
+        #expect(refusal { _ = try administrator.growPool(.default, byteCount: 1000) } == .sizeTooSmall)
+        #expect(refusal { _ = try administrator.growPool(PoolID("x")!, byteCount: 1 << 20) } == .unknownPool)
+        #expect(refusal { _ = try administrator.shrinkPool(PoolID("x")!, byteCount: 1 << 20) } == .unknownPool)
+        #expect(try administrator.status().pools == before)
+    }
+
+    @Test func shrinkingLeavesWhatAnybodyHas() throws {
+        let daemon = try TestDaemon(poolByteCount: 8 << 20)
+        let one = try TestPartition(daemon, "one")
+        let created = try one.session.createSMB(ringByteCount: 16_384, on: one.address)
+        let mapping = try Mapping(created.file)
+        mapping.put(7, at: 20_479)
+        let all = try daemon.status().pools.reduce(0) { $0 + $1.blockCount * $1.fileByteCount }
+        let administrator = try daemon.connect()
+        let some = try administrator.shrinkPool(.default, byteCount: 1 << 20)
+        #expect(some > 0 && some <= 1 << 20)
+        #expect(try administrator.shrinkPool(.default, byteCount: .max) == all - some - 20_480)
+        #expect(mapping.byte(at: 20_479) == 7)
+        #expect(refusal { _ = try one.session.createSMB(ringByteCount: 1, on: one.address) } == .poolExhausted)
+        #expect(try administrator.growPool(.default, byteCount: 1 << 20) > 0)
+        _ = try one.session.createSMB(ringByteCount: 1, on: one.address)
+    }
+
+    @Test func limitsOfVLANsAndPartitionsAreNamed() throws {
+        let daemon = try TestDaemon()
+        let administrator = try daemon.connect()
+        try administrator.administer(.setSlice(.default, byteCount: 70_000))
+        try administrator.administer(
+            .createPartition(PartitionDefinition(name: "small", userIDs: [getuid()], limitByteCount: 50_000)))
+        let (small, other) = (try TestPartition(daemon, "small"), try TestPartition(daemon, "other"))
+        var texts: [String] = []
+        func create(_ partition: TestPartition) throws {
+            do {
+                _ = try partition.session.createSMB(ringByteCount: 1, on: partition.address)
+            } catch ControlError.refused(let code, let text) {
+                texts.append("\(code.rawValue): \(text)")
+            }
+        }
+        for _ in 0..<3 { try create(small) }
+        #expect(texts.count == 1 && texts[0].hasPrefix("32: The partition 'small' uses 40960 of the 50000"))
+        for _ in 0..<2 { try create(other) }
+        #expect(texts.count == 2 && texts[1].hasPrefix("12: VLAN default uses 61440 of the 70000"))
+        // A second session of the partition has no other account.
+        try create(try TestPartition(daemon, "small"))
+        #expect(texts.count == 3 && texts[2].hasPrefix("32: "), "\(texts)")
+    }
+}

@@ -10,12 +10,14 @@ import Testing
     static let stepsPerRun = 1000
 
     /// Each seed is 250,000 steps; the last one is drawn anew each time.
-    @Test(arguments: [1, 2, 3, UInt64.random(in: 4...UInt64.max)]) func randomInstructionsKeepTheInvariants(seed: UInt64)
-    {
+    @Test(arguments: [1, 2, 3, UInt64.random(in: 4...UInt64.max)]) func randomInstructionsKeepTheInvariants(
+        seed: UInt64
+    ) {
         print("HypervisorModelTests.randomInstructionsKeepTheInvariants: seed \(seed)")
         var random = SeededGenerator(seed: seed)
         var counts: [AuditRecord.Action: Int] = [:]
         var refusedCount = 0
+        var endedCount = 0
         for _ in 0..<Self.stepsPerSeed / Self.stepsPerRun {
             let modelSeed = random.next()
             let steps = (0..<Self.stepsPerRun).map { _ in ModelStep.random(using: &random) }
@@ -27,6 +29,7 @@ import Testing
             run.closeAll()
             counts.merge(run.counts) { $0 + $1 }
             refusedCount += run.refusedCount
+            endedCount += run.endedCount
             guard let failure = run.failure else { continue }
             Issue.record("\(failure)\n\(Self.counterExample(steps, modelSeed))")
             return
@@ -35,11 +38,12 @@ import Testing
         for action: AuditRecord.Action in [
             .join, .establish, .withdraw, .create, .bind, .accept, .reject, .unbind, .renew, .destroy, .createVLAN,
             .changeVLAN, .destroyVLAN, .setFunction, .setSlice, .createPartition, .changePartition, .destroyPartition,
-            .authorise, .revoke,
+            .authorise, .revoke, .growPool, .shrinkPool,
         ] {
             #expect(counts[action, default: 0] > 50, "\(action) was hardly ever granted")
         }
         #expect(refusedCount > Self.stepsPerSeed / 10, "hardly anything was refused")
+        #expect(endedCount > 50, "there was hardly ever too little memory to replace what a peer had")
     }
 
     /// The shortest list of steps that still fails, and what it does.

@@ -42,9 +42,12 @@ extension ModelRun {
             let isEnabled = number % 16 > 1
             let target = number / 16 % 2 == 0 ? nil : vlan
             let isGranted = self.has(.configure, target, caller) && (target == nil || self.books.vlans[vlan] != nil)
-            guard self.administer(.setFunction(isEnabled: isEnabled, target), caller, isGranted) != nil else { return }
+            let outcome = self.administer(.setFunction(isEnabled: isEnabled, target), caller, isGranted)
+            guard let outcome else { return }
             if target == nil { self.books.isEnabled = isEnabled }
             if let target { self.books.vlans[target]?.definition.isEnabled = isEnabled }
+            if !isEnabled { self.endSharing(on: target) }
+            self.check(outcome, of: caller.id)
         case .setSlice:
             let size = [nil, 0, 116, 250, 2000][Int(number) % 5]
             let isGranted = self.has(.quota, vlan, caller) && self.books.vlans[vlan] != nil
@@ -55,12 +58,11 @@ extension ModelRun {
             let known = self.books.vlans.sorted { $0.key < $1.key }.flatMap { vlan in
                 vlan.value.authorised.keys.sorted().map { (name: $0, vlan: vlan.key) }
             }
-            let some = number % 4 > 0 && !known.isEmpty ? known[Int(number / 4) % known.count] : (name: name, vlan: vlan)
+            let some =
+                number % 4 > 0 && !known.isEmpty ? known[Int(number / 4) % known.count] : (name: name, vlan: vlan)
             self.revoke(caller, some.name, some.vlan)
         case .resizePool:
-            let request: AdministrativeRequest =
-                number % 2 == 0 ? .growPool(.default, byteCount: 1) : .shrinkPool(.default, byteCount: 1)
-            _ = self.administer(request, caller, false)
+            if number % 2 == 0 { self.growPool(caller, number / 2) } else { self.shrinkPool(caller, number / 2) }
         case .reload: _ = self.administer(.reload, caller, false)
         case .setRoles:
             caller.identity.roles = number % 3 == 0 ? .none : .all
@@ -69,11 +71,11 @@ extension ModelRun {
         }
     }
 
-    private func has(_ role: Roles.Role, _ vlan: VLANID?, _ caller: ReferenceBooks.Caller) -> Bool {
+    func has(_ role: Roles.Role, _ vlan: VLANID?, _ caller: ReferenceBooks.Caller) -> Bool {
         caller.identity.roles.include(role, on: vlan)
     }
 
-    private mutating func administer(
+    mutating func administer(
         _ request: AdministrativeRequest, _ caller: ReferenceBooks.Caller, _ isGranted: Bool
     ) -> Outcome? {
         let code: HypervisorRefusal? = caller.identity.roles == .none ? .notAuthorized : nil
@@ -107,8 +109,10 @@ extension ModelRun {
         let isGranted =
             self.has(.configure, vlan, caller) && definition.pool == old?.pool
             && (!isQuota || self.has(.quota, vlan, caller))
-        guard self.administer(.changeVLAN(definition), caller, isGranted) != nil else { return }
+        guard let outcome = self.administer(.changeVLAN(definition), caller, isGranted) else { return }
         self.books.vlans[vlan]?.definition = definition
+        if !definition.isEnabled { self.endSharing(on: vlan) }
+        self.check(outcome, of: caller.id)
     }
 
     private mutating func destroyVLAN(_ caller: ReferenceBooks.Caller, _ vlan: VLANID, isForced: Bool) {
@@ -129,7 +133,9 @@ extension ModelRun {
         _ kind: ModelStep.Kind, _ caller: ReferenceBooks.Caller, _ name: String, _ number: UInt16
     ) {
         let users: [UInt32] = [[1], [1, 2], [], [3]][Int(number) % 4]
-        let definition = PartitionDefinition(name: name, userIDs: users, groupIDs: number % 3 == 0 ? [20] : [])
+        let definition = PartitionDefinition(
+            name: name, userIDs: users, groupIDs: number % 3 == 0 ? [20] : [],
+            limitByteCount: [nil, nil, 400][Int(number / 12) % 3])
         let may = self.has(.configure, nil, caller)
         let isKnown = self.books.partitions[name] != nil
         switch kind {

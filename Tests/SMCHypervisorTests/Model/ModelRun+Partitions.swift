@@ -105,8 +105,7 @@ extension ModelRun {
         else { return }
         self.expect(record.ringByteCount >= size && record.isMapped == isMapped, "another SMB than was asked for")
         // Without a descriptor the block cannot be told from the effects: the first free one of its class.
-        let pool = self.books.pool(address.vlan)
-        let candidates = self.books.blocks(pool).map { BlockID($0, pool: pool) }.filter {
+        let candidates = self.books.blocks(self.books.pool(address.vlan)).filter {
             self.books.uses[$0] == nil && self.books.ringByteCount($0) == record.ringByteCount
         }
         guard let block = self.takenBlock(outcome, record.owner, id, candidates) else { return }
@@ -143,8 +142,7 @@ extension ModelRun {
     }
 
     private mutating func replace(_ smb: ReferenceBooks.SMB, _ outcome: Outcome) {
-        let pool = self.books.pool(smb.owner.vlan)
-        let candidates = self.books.blocks(pool).map { BlockID($0, pool: pool) }.filter {
+        let candidates = self.books.blocks(self.books.pool(smb.owner.vlan)).filter {
             self.books.uses[$0] == nil && self.books.ringByteCount($0) == smb.ringByteCount
         }
         guard let new = self.takenBlock(outcome, smb.token, smb.owner.caller.id, candidates) else { return }
@@ -253,7 +251,9 @@ extension ModelRun {
         let caller = self.books.callers.first { $0.id == id }
         let isEnded = caller?.ended.contains(token) == true
         let isGranted = isEnded || found?.1.peer.caller.id == id
-        guard let outcome = self.perform(.unbindBuffer(token), id, isGranted: isGranted, code: .badToken) else { return }
+        guard let outcome = self.perform(.unbindBuffer(token), id, isGranted: isGranted, code: .badToken) else {
+            return
+        }
         if isEnded {
             caller?.ended.remove(token)
         } else if let (smb, binding) = found {
@@ -273,8 +273,18 @@ extension ModelRun {
         let ended = smb?.bindings.filter { peer == nil || $0.peer.smgid == peer } ?? []
         let isReplaced = ended.contains { $0.accepted?.isMapped == true }
         let isGranted = smb.map { !ended.isEmpty && (!isReplaced || self.canReplace($0)) } ?? false
-        let outcome = self.perform(
-            .unbindOwner(token, from: peer), id, isGranted: isGranted, code: smb == nil ? .badToken : nil)
+        let request = ControlRequest.unbindOwner(token, from: peer)
+        let first = self.perform(request, id, isGranted: isGranted, code: smb == nil ? .badToken : nil)
+        // For want of memory only: then the right ends all the same, and the SMB with it.
+        let mustEnd = smb != nil && !ended.isEmpty && !isGranted
+        let outcome =
+            first ?? self.perform(request, id, isGranted: mustEnd, code: smb == nil ? .badToken : nil, insists: true)
+        if mustEnd, let smb, let outcome {
+            guard case .ended = outcome.response else { return self.expect(false, "a right outlives its end") }
+            self.endedCount += 1
+            self.books.end(smb)
+            return self.check(outcome, of: id)
+        }
         guard let outcome, let smb, case .replaced(let replacement) = outcome.response else { return }
         self.expect((replacement != nil) == (isReplaced && smb.isMapped), "memory replaced, or not, against the rule")
         if isReplaced { self.replace(smb, outcome) }
@@ -383,7 +393,8 @@ extension ModelRun {
 
     mutating func takeStatusBits(_ choices: [UInt16]) {
         let pair = self.pairs[Int(choices[0]) % self.pairs.count]
-        let sides = self.books.smbs.lazy.flatMap { smb in smb.bindings.map { (smb, $0) } }
+        let sides =
+            self.books.smbs.lazy.flatMap { smb in smb.bindings.map { (smb, $0) } }
             .first { $0.1.pair == pair }.map { [$0.0.owner.caller.id, $0.1.peer.caller.id] } ?? []
         guard let id = self.mostly(sides.first, choices[1]) else { return }
         let outcome = self.perform(

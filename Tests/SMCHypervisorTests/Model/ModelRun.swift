@@ -12,6 +12,8 @@ struct ModelRun {
     let isLogging: Bool
     var counts: [AuditRecord.Action: Int] = [:]
     private(set) var refusedCount = 0
+    /// SMBs that ended because there was no memory to replace theirs.
+    var endedCount = 0
     private var nextCaller: UInt64 = 10
     private static let observer = CallerID(1)
     private static let look = CallerIdentity(processID: 1, userID: 0, roles: .all)
@@ -58,11 +60,12 @@ struct ModelRun {
     /// - Parameter code: the refusal that must come; nil with `isGranted` false: any.
     /// - Returns: the outcome, if it was granted and had to be.
     mutating func perform(
-        _ request: ControlRequest, _ caller: CallerID, isGranted: Bool, code: HypervisorRefusal? = nil
+        _ request: ControlRequest, _ caller: CallerID, isGranted: Bool, code: HypervisorRefusal? = nil,
+        insists: Bool = false
     ) -> Outcome? {
         self.books.reclaimed.removeAll(keepingCapacity: true)
         self.books.droppedPairs.removeAll(keepingCapacity: true)
-        let outcome = self.model.perform(.request(request), by: caller)
+        let outcome = self.model.perform(insists ? .insist(request) : .request(request), by: caller)
         if self.isLogging { self.log.append("\(caller.rawValue): \(request) -> \(outcome.response)") }
         guard case .refused(let refusal, let text) = outcome.response else {
             self.expect(isGranted, "granted without a right to it: \(request)")
@@ -98,11 +101,13 @@ struct ModelRun {
             case .sendBlock(let block): sends.append(block)
             case .sendPair(let id, _, _): sentPairs.append(id.rawValue)
             case .createPair(let id): self.expect(id.rawValue == pair, "another pair is made")
-            case .markGone(let id): self.expect(self.books.droppedPairs.contains(id.rawValue), "a live pair is gone")
+            case .markGone(let id), .markRevoked(let id):
+                self.expect(self.books.droppedPairs.contains(id.rawValue), "a live pair is gone")
             case .notify(let id, _, let bit):
                 let isKnown = self.books.pairs[id.rawValue] != nil || self.books.droppedPairs.contains(id.rawValue)
                 self.expect(isKnown && (0..<ReferenceBooks.bitsPerDirection).contains(bit), "a stray signal")
             case .replace, .read, .write, .compareAndMove, .takeStatusBits: break
+            case .makeBlocks, .dropBlocks: self.expect(false, "memory is made or dropped without being asked for")
             }
         }
         let books = self.books
@@ -181,7 +186,7 @@ struct ModelRun {
     mutating func reclaimed(_ number: UInt16) {
         let blocks = self.books.uses.filter(\.value.isReclaiming).keys
         guard !blocks.isEmpty else { return }
-        let sorted = blocks.sorted { ($0.pool, $0.rawValue) < ($1.pool, $1.rawValue) }
+        let sorted = blocks.sorted { $0.rawValue < $1.rawValue }
         let block = sorted[Int(number) % sorted.count]
         if self.isLogging { self.log.append("reclaimed \(block)") }
         self.books.uses[block] = nil
@@ -203,13 +208,15 @@ struct ModelRun {
             if !page.hasMore { break }
         }
         guard let status else { return }
-        for (index, pool) in status.pools.enumerated() {
-            let number = index < 2 ? 0 : 1
-            let blocks = self.books.blocks(number).map { BlockID($0, pool: number) }
+        let blockCount = status.pools.reduce(0) { $0 + $1.blockCount }
+        self.expect(blockCount == self.books.sizes.count, "blocks are lost, or too many")
+        for pool in status.pools {
+            let blocks = self.books.blocks(pool.pool == ReferenceBooks.fast ? 1 : 0)
                 .filter { self.books.ringByteCount($0) == pool.ringByteCount }
             let free = blocks.filter { self.books.uses[$0] == nil }.count
             let reclaiming = blocks.filter { self.books.uses[$0]?.isReclaiming == true }.count
-            let isRight = pool.blockCount == blocks.count && pool.freeCount == free && pool.reclaimingCount == reclaiming
+            let isRight =
+                pool.blockCount == blocks.count && pool.freeCount == free && pool.reclaimingCount == reclaiming
             self.expect(isRight, "blocks are counted wrongly: \(pool)")
         }
         self.expect(status.vlans.count == self.books.vlans.count, "VLANs are counted wrongly")

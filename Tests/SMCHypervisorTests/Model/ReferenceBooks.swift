@@ -93,7 +93,8 @@ final class ReferenceBooks {
     static let configuration: Hypervisor.Configuration = {
         var configuration = Hypervisor.Configuration(
             vlans: [
-                VLANDefinition(vlanIDs[0]), VLANDefinition(vlanIDs[1], sliceByteCount: 1500, partitionLimitByteCount: 250),
+                VLANDefinition(vlanIDs[0]),
+                VLANDefinition(vlanIDs[1], sliceByteCount: 1500, partitionLimitByteCount: 250),
                 VLANDefinition(vlanIDs[2], pool: fast, access: .authorised),
             ],
             pools: [
@@ -120,6 +121,9 @@ final class ReferenceBooks {
     var defaultVLAN: VLANID?
     var partitions: [String: PartitionDefinition] = [:]
     var smbs: [SMB] = []
+    /// All blocks, in use or not; they come and go with growth and shrinking.
+    var sizes: [BlockID: (pool: Int, ringByteCount: Int)] = [:]
+    var lastBlock = -1
     var uses: [BlockID: Use] = [:]
     /// Peers' addresses that were ever sent a block since it was free.
     var holders: [BlockID: Set<SMGID>] = [:]
@@ -137,6 +141,14 @@ final class ReferenceBooks {
             self.vlans[item.vlan]?.authorised[item.partition] = .some(item.limitByteCount)
         }
         self.defaultVLAN = Self.configuration.vlans[0].id
+        for (number, pool) in Self.configuration.pools.enumerated() {
+            for sizeClass in pool.geometry.classes {
+                for _ in 0..<sizeClass.blockCount {
+                    self.lastBlock += 1
+                    self.sizes[BlockID(self.lastBlock)] = (number, sizeClass.ringByteCount)
+                }
+            }
+        }
     }
 
     // MARK: Memory
@@ -145,12 +157,13 @@ final class ReferenceBooks {
         self.vlans[vlan]?.definition.pool == Self.fast ? 1 : 0
     }
 
-    func blocks(_ pool: Int) -> Range<Int> {
-        pool == 0 ? 0..<11 : 0..<4
+    /// The blocks of a pool that there are now.
+    func blocks(_ pool: Int) -> [BlockID] {
+        self.sizes.filter { $0.value.pool == pool }.keys.sorted { $0.rawValue < $1.rawValue }
     }
 
     func ringByteCount(_ block: BlockID) -> Int {
-        block.pool == 0 && block.rawValue >= 6 ? 1000 : 100
+        self.sizes[block]?.ringByteCount ?? 0
     }
 
     func byteCount(_ block: BlockID) -> Int {
@@ -164,8 +177,12 @@ final class ReferenceBooks {
         }
     }
 
+    func used(by account: Account) -> Int {
+        self.uses.reduce(0) { $1.value.account == account ? $0 + self.byteCount($1.key) : $0 }
+    }
+
     func limit(_ vlan: VLANID) -> Int {
-        let pool = self.blocks(self.pool(vlan)).reduce(0) { $0 + self.byteCount(BlockID($1, pool: self.pool(vlan))) }
+        let pool = self.blocks(self.pool(vlan)).reduce(0) { $0 + self.byteCount($1) }
         return min(self.vlans[vlan]?.definition.sliceByteCount ?? .max, pool)
     }
 
@@ -175,16 +192,17 @@ final class ReferenceBooks {
 
     /// Whether a caller may have a block of such a size now.
     func canTake(_ size: Int, isExact: Bool, _ caller: Caller, _ vlan: VLANID) -> Bool {
-        let pool = self.pool(vlan)
-        let free = self.blocks(pool).lazy.map { BlockID($0, pool: pool) }.first {
+        let free = self.blocks(self.pool(vlan)).filter {
             let ring = self.ringByteCount($0)
             return self.uses[$0] == nil && (isExact ? ring == size : ring >= size)
-        }
+        }.min { self.ringByteCount($0) < self.ringByteCount($1) }
         guard let free, let books = self.vlans[vlan] else { return false }
         let own = caller.isDefined ? (books.authorised[caller.name] ?? nil) : nil
+        let ofName = (caller.isDefined ? self.partitions[caller.name]?.limitByteCount : nil) ?? .max
         let ofPartition = own ?? books.definition.partitionLimitByteCount ?? .max
         return self.used(vlan) + self.byteCount(free) <= self.limit(vlan)
             && self.used(vlan, self.account(caller)) + self.byteCount(free) <= ofPartition
+            && self.used(by: self.account(caller)) + self.byteCount(free) <= ofName
     }
 
     /// Somebody who has no right to it any more may still have the SMB's memory.
@@ -240,11 +258,16 @@ final class ReferenceBooks {
     }
 
     func end(_ address: Address) {
+        self.endSharing(of: address)
+        address.caller.addresses.removeAll { $0 === address }
+        self.addresses[address.smgid] = nil
+    }
+
+    /// All that hangs on an address ends.
+    func endSharing(of address: Address) {
         for smb in self.smbs {
             for binding in smb.bindings where binding.peer === address { self.end(binding, of: smb) }
         }
         for smb in self.smbs where smb.owner === address { self.end(smb) }
-        address.caller.addresses.removeAll { $0 === address }
-        self.addresses[address.smgid] = nil
     }
 }
