@@ -20,49 +20,51 @@ struct ConfigurationFileTests {
         try ConfigurationFile.settings(from: text, name: "smc.yaml", accounts: Self.accounts)
     }
 
-    @Test func everythingThatCanBeSaid() throws {
-        let settings = try Self.settings(
-            """
-            # The machine of the shop.
-            socket: /run/smc/hypervisor.sock
-            serve: everyone
-            pools:
-              - name: main
-                size: 1G
-                huge-pages: prefer
-              - {name: spare, size: 65536, huge-pages: never}
+    private static let everything =
+        """
+        # The machine of the shop.
+        socket: /run/smc/hypervisor.sock
+        serve: everyone
+        pools:
+          - name: main
+            size: 1G
+            huge-pages: prefer
+          - {name: spare, size: 65536, huge-pages: never}
+        vlans:
+          - name: web
+            slice: 256M
+            partition-limit: 64M
+          - name: db
+            pool: spare
+            access: authorised
+            enabled: false
+        partitions:
+          - name: shop
+            users: [alice, 4711]
+            groups: ops
+            limit: 1M
             vlans:
-              - name: web
-                slice: 256M
-                partition-limit: 64M
-              - name: db
-                pool: spare
-                access: authorised
-                enabled: false
-            partitions:
-              - name: shop
-                users: [alice, 4711]
-                groups: ops
-                limit: 1M
-                vlans:
-                  - web
-                  - {name: db, limit: 16K}
-            roles:
-              - name: operators
-                groups: [ops, 77]
-                rights: [look, authorise]
-                vlans: [db]
-              - name: boss
-                users: bob
-                rights: [look, authorise, quota, configure]
-                vlans: all
-            limits:
-              sessions: 2000
-              partitions: 1500
-              handshake-seconds: 3
-            audit-file: /var/log/smc/audit.jsonl
-            log-level: notice
-            """)
+              - web
+              - {name: db, limit: 16K}
+        roles:
+          - name: operators
+            groups: [ops, 77]
+            rights: [look, authorise]
+            vlans: [db]
+          - name: boss
+            users: bob
+            rights: [look, authorise, quota, configure]
+            vlans: all
+        limits:
+          sessions: 2000
+          partitions: 1500
+          handshake-seconds: 3
+        audit-file: /var/log/smc/audit.jsonl
+        log-level: notice
+        """
+
+    @Test func everythingThatCanBeSaid() throws {
+        let settings = try Self.settings(Self.everything)
         let (web, db) = (try #require(VLANID("web")), try #require(VLANID("db")))
         let (main, spare) = (try #require(PoolID("main")), try #require(PoolID("spare")))
         var expected = HypervisorSettings(

@@ -118,7 +118,7 @@ struct SettingsChangeTests {
         Obstacle(testDescription: "'socket'") { $0.socketPath = "/other" },
         Obstacle(testDescription: "'serve'") { $0.service = .everyone },
         Obstacle(testDescription: "first VLAN") { $0.vlans.swapAt(0, 1) },
-        Obstacle(testDescription: "'huge-pages'") { $0.pools[0].hugePages = .never },
+        Obstacle(testDescription: "'huge-pages'") { $0.pools[0].hugePages = .prefer },
         Obstacle(testDescription: "pool spare is new") { $0.pools.append(.init(PoolID("spare")!)) },
         Obstacle(testDescription: "pool default is gone") { $0.pools[0].id = PoolID("other")! },
         Obstacle(testDescription: "smc admin pool grow default 268435456") { $0.pools[0].byteCount = 512 << 20 },
