@@ -2,40 +2,41 @@ internal import SMCWire
 
 /// What administrators decide (A34, A36-A42, A58-A62).
 extension Hypervisor {
-    mutating func administer(_ session: Session, _ request: AdministrativeRequest) throws(Refused) -> ControlResponse {
+    mutating func administer(_ caller: CallerID, _ request: AdministrativeRequest) throws(Refused) -> ControlResponse {
+        guard let identity = self.sessions[caller]?.identity else { throw Refused(.notJoined) }
         switch request {
-        case .growPool(let pool, let byteCount): return try self.growPool(session, pool, byteCount)
-        case .shrinkPool(let pool, let byteCount): return try self.shrinkPool(session, pool, byteCount)
+        case .growPool(let pool, let byteCount): return try self.growPool(identity, pool, byteCount)
+        case .shrinkPool(let pool, let byteCount): return try self.shrinkPool(identity, pool, byteCount)
         default:
-            try self.change(session, request)
+            try self.change(identity, request)
             return .done
         }
     }
 
-    private mutating func change(_ session: Session, _ request: AdministrativeRequest) throws(Refused) {
+    private mutating func change(_ identity: CallerIdentity, _ request: AdministrativeRequest) throws(Refused) {
         switch request {
         case .growPool, .shrinkPool: preconditionFailure("answered before")
-        case .createVLAN(let definition): try self.createVLAN(session, definition)
-        case .changeVLAN(let definition): try self.changeVLAN(session, definition)
-        case .destroyVLAN(let vlan, let isForced): try self.destroyVLAN(session, vlan, isForced)
+        case .createVLAN(let definition): try self.createVLAN(identity, definition)
+        case .changeVLAN(let definition): try self.changeVLAN(identity, definition)
+        case .destroyVLAN(let vlan, let isForced): try self.destroyVLAN(identity, vlan, isForced)
         case .setFunction(let isEnabled, let vlan):
-            try self.require(.configure, on: vlan, session)
+            try self.require(.configure, on: vlan, identity)
             if let vlan { try self.checkVLAN(vlan) }
             self.setFunction(isEnabled, vlan)
         case .setSlice(let vlan, let byteCount):
-            try self.require(.quota, on: vlan, session)
+            try self.require(.quota, on: vlan, identity)
             try self.checkVLAN(vlan)
             self.vlans[vlan]?.definition.sliceByteCount = byteCount
-        case .createPartition(let definition): try self.createPartition(session, definition)
+        case .createPartition(let definition): try self.createPartition(identity, definition)
         case .changePartition(let definition):
-            try self.require(.configure, on: nil, session)
+            try self.require(.configure, on: nil, identity)
             try self.checkPartition(definition.name)
             self.partitions[definition.name]?.definition = definition
-        case .destroyPartition(let name, let isForced): try self.destroyPartition(session, name, isForced)
-        case .authorise(let authorisation): try self.authorise(session, authorisation)
-        case .revoke(let partition, let vlan): try self.revoke(session, partition, vlan)
+        case .destroyPartition(let name, let isForced): try self.destroyPartition(identity, name, isForced)
+        case .authorise(let authorisation): try self.authorise(identity, authorisation)
+        case .revoke(let partition, let vlan): try self.revoke(identity, partition, vlan)
         case .reload:
-            try self.require(.configure, on: nil, session)
+            try self.require(.configure, on: nil, identity)
             self.effects.append(.readSettings)
         }
     }
@@ -61,12 +62,12 @@ extension Hypervisor {
     }
 
     /// Refuses whoever has not the role, and names it.
-    func require(_ role: Roles.Role, on vlan: VLANID?, _ session: Session) throws(Refused) {
-        guard !session.identity.roles.include(role, on: vlan) else { return }
+    func require(_ role: Roles.Role, on vlan: VLANID?, _ identity: CallerIdentity) throws(Refused) {
+        guard !identity.roles.include(role, on: vlan) else { return }
         let place = vlan.map { "on VLAN \($0)" } ?? "for all VLANs"
         throw Refused(
             .notAuthorized,
-            "It takes the role '\(role.rawValue)' \(place), which user \(session.identity.userID) does not have; ask an "
+            "It takes the role '\(role.rawValue)' \(place), which user \(identity.userID) does not have; ask an "
                 + "administrator.")
     }
 
@@ -78,8 +79,8 @@ extension Hypervisor {
         }
     }
 
-    private mutating func createVLAN(_ session: Session, _ definition: VLANDefinition) throws(Refused) {
-        try self.require(.configure, on: definition.id, session)
+    private mutating func createVLAN(_ identity: CallerIdentity, _ definition: VLANDefinition) throws(Refused) {
+        try self.require(.configure, on: definition.id, identity)
         guard self.vlans[definition.id] == nil else {
             throw Refused(.vlanExists, "There is a VLAN \(definition.id) already; change it, or choose another name.")
         }
@@ -92,8 +93,8 @@ extension Hypervisor {
         if self.defaultVLAN == nil { self.defaultVLAN = definition.id }
     }
 
-    private mutating func changeVLAN(_ session: Session, _ definition: VLANDefinition) throws(Refused) {
-        try self.require(.configure, on: definition.id, session)
+    private mutating func changeVLAN(_ identity: CallerIdentity, _ definition: VLANDefinition) throws(Refused) {
+        try self.require(.configure, on: definition.id, identity)
         try self.checkVLAN(definition.id)
         guard let old = self.vlans[definition.id]?.definition else { return }
         guard definition.pool == old.pool else {
@@ -103,14 +104,14 @@ extension Hypervisor {
         if definition.sliceByteCount != old.sliceByteCount
             || definition.partitionLimitByteCount != old.partitionLimitByteCount
         {
-            try self.require(.quota, on: definition.id, session)
+            try self.require(.quota, on: definition.id, identity)
         }
         self.vlans[definition.id]?.definition = definition
         if !definition.isEnabled { self.setFunction(false, definition.id) }
     }
 
-    private mutating func destroyVLAN(_ session: Session, _ vlan: VLANID, _ isForced: Bool) throws(Refused) {
-        try self.require(.configure, on: vlan, session)
+    private mutating func destroyVLAN(_ identity: CallerIdentity, _ vlan: VLANID, _ isForced: Bool) throws(Refused) {
+        try self.require(.configure, on: vlan, identity)
         try self.checkVLAN(vlan)
         let addresses = self.vlans[vlan]?.addresses ?? []
         guard isForced || addresses.isEmpty else {
@@ -132,8 +133,8 @@ extension Hypervisor {
         }
     }
 
-    private mutating func createPartition(_ session: Session, _ definition: PartitionDefinition) throws(Refused) {
-        try self.require(.configure, on: nil, session)
+    private mutating func createPartition(_ identity: CallerIdentity, _ definition: PartitionDefinition) throws(Refused) {
+        try self.require(.configure, on: nil, identity)
         guard self.partitions[definition.name] == nil else {
             throw Refused(
                 .partitionExists, "A partition '\(definition.name)' is defined already; change it, or choose another name.")
@@ -145,8 +146,8 @@ extension Hypervisor {
         self.partitions[definition.name] = PartitionBooks(definition: definition)
     }
 
-    private mutating func destroyPartition(_ session: Session, _ name: String, _ isForced: Bool) throws(Refused) {
-        try self.require(.configure, on: nil, session)
+    private mutating func destroyPartition(_ identity: CallerIdentity, _ name: String, _ isForced: Bool) throws(Refused) {
+        try self.require(.configure, on: nil, identity)
         try self.checkPartition(name)
         let sessions = self.partitions[name]?.sessions ?? []
         guard isForced || sessions.isEmpty else {
@@ -165,8 +166,8 @@ extension Hypervisor {
         }
     }
 
-    private mutating func authorise(_ session: Session, _ authorisation: Authorisation) throws(Refused) {
-        try self.require(.authorise, on: authorisation.vlan, session)
+    private mutating func authorise(_ identity: CallerIdentity, _ authorisation: Authorisation) throws(Refused) {
+        try self.require(.authorise, on: authorisation.vlan, identity)
         try self.checkVLAN(authorisation.vlan)
         try self.checkPartition(authorisation.partition)
         let known = self.vlans[authorisation.vlan]?.authorisations ?? [:]
@@ -179,8 +180,8 @@ extension Hypervisor {
     }
 
     /// The partition's addresses on the VLAN end, and with them its SMBs, bindings and tokens there.
-    private mutating func revoke(_ session: Session, _ name: String, _ vlan: VLANID) throws(Refused) {
-        try self.require(.authorise, on: vlan, session)
+    private mutating func revoke(_ identity: CallerIdentity, _ name: String, _ vlan: VLANID) throws(Refused) {
+        try self.require(.authorise, on: vlan, identity)
         try self.checkVLAN(vlan)
         guard self.vlans[vlan]?.authorisations[name] != nil else {
             throw Refused(.notAuthorisedOnVLAN, "The partition '\(name)' is not authorised on VLAN \(vlan).")

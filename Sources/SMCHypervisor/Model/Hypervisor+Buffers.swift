@@ -7,15 +7,15 @@ extension Hypervisor {
     mutating func create(
         _ caller: CallerID, _ ringByteCount: Int, _ address: SMGID, _ isMapped: Bool
     ) throws(Refused) -> ControlResponse {
-        guard let books = self.addresses[address], books.caller == caller else { throw Self.notOwn(address) }
-        self.object.vlan = books.vlan
-        try self.checkFunction(books.vlan)
-        let block = try self.takeBlock(ringByteCount, for: caller, on: books.vlan)
+        guard let (holder, vlan) = self.place(address), holder == caller else { throw Self.notOwn(address) }
+        self.object.vlan = vlan
+        try self.checkFunction(vlan)
+        let block = try self.takeBlock(ringByteCount, for: caller, on: vlan)
         let id = SMBID(rawValue: self.newNumber())
         let token: OwnerToken = self.newToken()
         let size = self.pools.ringByteCount(block)
         self.smbs[id] = SharedMemoryBuffer(
-            vlan: books.vlan, ringByteCount: size,
+            vlan: vlan, ringByteCount: size,
             owner: .init(caller: caller, address: address, token: token, isMapped: isMapped), block: block)
         self.smbsByOwner[token] = id
         self.addresses[address]?.owned.insert(id)
@@ -32,7 +32,7 @@ extension Hypervisor {
         let (id, smb) = try self.owned(caller, token)
         try self.checkFunction(smb.vlan)
         guard smb.bindings[peer] == nil else { throw Refused(.alreadyBound) }
-        guard let target = self.addresses[peer] else {
+        guard let target = self.place(peer) else {
             throw Refused(.unknownPartition, "No partition of this hypervisor has the address \(peer); it may be gone.")
         }
         guard target.vlan == smb.vlan else {
@@ -47,19 +47,19 @@ extension Hypervisor {
         }
         let key = Pair.Key(smb.owner.address, peer)
         let known = self.pairsByKey[key]
-        if let known, let pair = self.pairs[known] {
-            guard pair.hasFreeBit(limit: self.configuration.bitsPerDirection) else { throw Refused(.tooManyBindings) }
+        if let known {
+            let hasBit = self.pairs[known]?.hasFreeBit(limit: self.configuration.bitsPerDirection)
+            guard hasBit == true else { throw Refused(.tooManyBindings) }
         }
         var replacement: Int?
         if smb.isTainted {
             guard !smb.bindings.values.contains(where: \.isMapped) else { throw Refused(.tainted) }
             replacement = try self.replace(id)  // The last that may be refused.
         }
+        // Replacing ended no binding with this peer's pair: none has the memory.
         let pairID = known ?? self.createPair(key)
-        var pair = self.pairs[pairID] ?? Pair(key)
-        let bit = pair.takeBit()
-        let isFirst = pair.grant(to: smb.owner.address)
-        self.pairs[pairID] = pair
+        let bit = self.pairs[pairID, default: Pair(key)].takeBit()
+        let isFirst = self.pairs[pairID, default: Pair(key)].grant(to: smb.owner.address)
         let offer = self.newOffer()
         let signal: SignalToken = self.newToken()
         let binding = SharedMemoryBuffer.BindingID(smb: id, peer: peer)
@@ -81,11 +81,10 @@ extension Hypervisor {
         guard !smb.isTainted else {
             throw Refused(.tainted, "A former peer may still hold the SMB's memory; its owner has to renew it first.")
         }
-        guard var pair = self.pairs[binding.pair] else { throw Refused(.badToken) }
+        guard let key = self.pairs[binding.pair]?.key else { throw Refused(.badToken) }
         let buffer: BufferToken = self.newToken()
         let signal: SignalToken = self.newToken()
-        let isFirst = pair.grant(to: binding.peer)
-        self.pairs[binding.pair] = pair
+        let isFirst = self.pairs[binding.pair, default: Pair(key)].grant(to: binding.peer)
         self.smbs[id]?.bindings[binding.peer]?.stage = .accepted(buffer, signal, isMapped: isMapped)
         let bindingID = SharedMemoryBuffer.BindingID(smb: id, peer: binding.peer)
         self.bindingsByOffer[offer] = nil
@@ -96,7 +95,7 @@ extension Hypervisor {
             AcceptedRecord(
                 buffer: buffer, ringByteCount: smb.ringByteCount, fileByteCount: self.fileByteCount(smb.block),
                 isMapped: isMapped,
-                signal: self.signalRecord(signal, binding.pair, binding.bit, pair.key, binding.peer, isFirst)))
+                signal: self.signalRecord(signal, binding.pair, binding.bit, key, binding.peer, isFirst)))
     }
 
     /// The peer turns an offer down (A29). The owner is told.

@@ -104,12 +104,11 @@ extension Hypervisor {
             if isMapped { self.smbs[id]?.isTainted = true }
         }
         self.addresses[peer]?.bound.remove(id)
-        guard var pair = self.pairs[binding.pair] else { return }  // It ended with one of its partitions.
-        pair.giveBitBack(binding.bit)
-        pair.endGrant(of: smb.owner.address)
-        if binding.isAccepted { pair.endGrant(of: peer) }
-        self.pairs[binding.pair] = pair
-        if pair.bindingCount == 0 { self.endPair(binding.pair, .lastBindingEnded) }
+        // It may have ended already, with one of its partitions.
+        self.pairs[binding.pair]?.giveBitBack(binding.bit)
+        self.pairs[binding.pair]?.endGrant(of: smb.owner.address)
+        if binding.isAccepted { self.pairs[binding.pair]?.endGrant(of: peer) }
+        if self.pairs[binding.pair]?.bindingCount == 0 { self.endPair(binding.pair, .lastBindingEnded) }
     }
 
     /// The SMB ends, with all its bindings. Its block comes back when nobody has it any more.

@@ -77,12 +77,14 @@ extension Hypervisor {
     }
 
     /// One more SM-GID (A24, A39).
-    mutating func establish(_ caller: CallerID, _ session: Session, _ vlan: VLANID) throws(Refused) -> ControlResponse {
+    mutating func establish(_ caller: CallerID, _ vlan: VLANID) throws(Refused) -> ControlResponse {
+        guard let session = self.sessions[caller] else { throw Refused(.notJoined) }
         try self.checkEntry(session, vlan)
-        guard session.addresses.count < ControlLimits.addressesPerPartition else {
+        let count = session.addresses.count
+        guard count < ControlLimits.addressesPerPartition else {
             throw Refused(
                 .tooManyAddresses,
-                "The partition has \(session.addresses.count) addresses, as many as it may have; withdraw one first.")
+                "The partition has \(count) addresses, as many as it may have; withdraw one first.")
         }
         self.addAddress(caller, vlan)
         let new = self.sessions[caller]?.addresses.suffix(1) ?? []
@@ -103,20 +105,26 @@ extension Hypervisor {
         self.endAddress(address)
     }
 
+    /// Whose an address is and where. Without its sets: two holders of them would copy them at every change.
+    func place(_ address: SMGID) -> (caller: CallerID, vlan: VLANID)? {
+        self.addresses[address].map { ($0.caller, $0.vlan) }
+    }
+
     static func notOwn(_ address: SMGID) -> Refused {
         Refused(.notOwnAddress, "The address \(address) is not this session's own; use one that join returned.")
     }
 
     /// The common-CEC query (A45).
-    func commonCEC(_ session: Session, _ peer: SMGID) -> CommonCECAnswer {
+    func commonCEC(_ caller: CallerID, _ peer: SMGID) -> CommonCECAnswer {
         guard let vlan = self.addresses[peer]?.vlan else {
             return .notCommon(
                 .unknownPartition,
                 "No partition of this hypervisor has the address \(peer); it is elsewhere, or gone."
             )
         }
-        guard session.addresses.contains(where: { $0.vlan == vlan }) else {
-            let own = session.addresses.map(\.vlan.name).joined(separator: ", ")
+        let addresses = self.sessions[caller]?.addresses ?? []
+        guard addresses.contains(where: { $0.vlan == vlan }) else {
+            let own = addresses.map(\.vlan.name).joined(separator: ", ")
             return .notCommon(
                 .notOnCommonVLAN,
                 "The partition at \(peer) is on this machine, but not on your VLAN (\(own)); let both join one."

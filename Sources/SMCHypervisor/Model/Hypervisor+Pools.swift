@@ -45,16 +45,20 @@ extension Hypervisor {
     // MARK: Growing and shrinking
 
     /// More memory for a pool. It is in the books when it is there: see ``Effect/makeBlocks(_:)``.
-    mutating func growPool(_ session: Session, _ pool: PoolID, _ byteCount: Int) throws(Refused) -> ControlResponse {
-        try self.require(.quota, on: nil, session)
+    mutating func growPool(_ identity: CallerIdentity, _ pool: PoolID, _ byteCount: Int) throws(Refused)
+        -> ControlResponse
+    {
+        try self.require(.quota, on: nil, identity)
         let growth = try self.pools.growth(of: pool, byteCount: byteCount)
         self.effects.append(.makeBlocks(growth))
         return .poolChanged(byteCount: growth.byteCount)
     }
 
     /// Less memory for a pool: of what is free, at most so much. What anybody has is not touched.
-    mutating func shrinkPool(_ session: Session, _ pool: PoolID, _ byteCount: Int) throws(Refused) -> ControlResponse {
-        try self.require(.quota, on: nil, session)
+    mutating func shrinkPool(_ identity: CallerIdentity, _ pool: PoolID, _ byteCount: Int) throws(Refused)
+        -> ControlResponse
+    {
+        try self.require(.quota, on: nil, identity)
         let before = self.pools.byteCount(of: pool)
         let removed = try self.pools.shrink(pool, byteCount: byteCount)
         if !removed.isEmpty { self.effects.append(.dropBlocks(removed)) }

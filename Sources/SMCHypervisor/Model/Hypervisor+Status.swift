@@ -10,12 +10,13 @@ extension Hypervisor {
     }
 
     /// One page of what the session may see.
-    mutating func status(for caller: CallerID, _ session: Session, _ firstItem: Int) -> StatusPage {
+    mutating func status(for caller: CallerID, _ firstItem: Int) -> StatusPage {
         let items: [StatusPage.Item]
         if firstItem > 0, let snapshot = self.statusSnapshot, snapshot.caller == caller {
             items = snapshot.items
         } else {
-            items = StatusPage.items(of: self.books(for: session.identity))
+            let identity = self.sessions[caller]?.identity ?? CallerIdentity(processID: 0, userID: .max)
+            items = StatusPage.items(of: self.books(for: identity))
         }
         let page = StatusPage(tables: self.tables, items: items, firstItem: firstItem)
         if page.hasMore {

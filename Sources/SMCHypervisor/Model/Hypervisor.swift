@@ -93,37 +93,38 @@ package struct Hypervisor {
         self.consequences.removeAll()
         self.object = AuditRecord.Object()
         // Before: after `close` nobody knows who it was.
-        let session = self.sessions[caller]
+        var record = self.record(of: instruction, by: caller)
+        let refused: Refused
         do throws(Refused) {
             let response = try self.response(to: instruction, by: caller)
-            let records = self.records(of: instruction, caller, session, nil)
-            return Outcome(response: response, effects: self.effects, records: records)
+            guard var record, record.action.isKept else {
+                return Outcome(response: response, effects: self.effects, records: [])
+            }
+            record.object = self.object
+            if record.action == .join { record.partition = self.sessions[caller]?.name ?? "" }
+            return Outcome(response: response, effects: self.effects, records: [record] + self.consequences)
         } catch {
-            let records = self.records(of: instruction, caller, session, error)
-            return Outcome(response: .refused(error.code, error.text), effects: [], records: records)
+            refused = error
         }
+        record?.object = self.object
+        record?.refusal = refused.code
+        record?.text = refused.text
+        return Outcome(
+            response: .refused(refused.code, refused.text), effects: [], records: [record].compactMap(\.self))
     }
 
-    private func records(
-        of instruction: Instruction, _ caller: CallerID, _ session: Session?, _ refused: Refused?
-    ) -> [AuditRecord] {
+    private func record(of instruction: Instruction, by caller: CallerID) -> AuditRecord? {
+        // What is kept of the session must not be the whole: two holders of its books would copy them.
+        guard let identity = self.sessions[caller]?.identity, let name = self.sessions[caller]?.name else { return nil }
         let action: AuditRecord.Action
         switch instruction {
-        case .open, .setRoles: return []
+        case .open, .setRoles: return nil
         case .close:
-            guard session?.isJoined == true else { return [] }
+            guard self.sessions[caller]?.isJoined == true else { return nil }
             action = .end
         case .request(let request), .insist(let request): action = request.audited.action
         }
-        guard let session, refused != nil || action.isKept else { return [] }
-        var record = AuditRecord(
-            action: action, caller: caller, identity: session.identity, partition: session.name, object: self.object)
-        if let refused {
-            record.refusal = refused.code
-            record.text = refused.text
-            return [record]
-        }
-        return [record] + self.consequences
+        return AuditRecord(action: action, caller: caller, identity: identity, partition: name)
     }
 
     private mutating func response(
@@ -142,33 +143,33 @@ package struct Hypervisor {
             return .done
         case .request(let request), .insist(let request):
             self.object = request.audited.object
-            guard let session = self.sessions[caller] else { throw Refused(.notJoined) }
+            guard let isJoined = self.sessions[caller]?.isJoined else { throw Refused(.notJoined) }
             switch request {
             case .hello: return .welcome
             case .join(let name, let vlans): return try self.join(caller, name, vlans)
-            case .status(let firstItem): return .status(self.status(for: caller, session, firstItem))
+            case .status(let firstItem): return .status(self.status(for: caller, firstItem))
             case .administer(let request):
-                return try self.administer(session, request)
+                return try self.administer(caller, request)
             default:
-                guard session.isJoined else { throw Refused(.notJoined) }
+                guard isJoined else { throw Refused(.notJoined) }
                 if case .insist = instruction, case .unbindOwner(let token, let peer) = request {
                     return try self.insistOnUnbinding(caller, token, peer)
                 }
-                return try self.response(to: request, by: caller, session)
+                return try self.response(to: request, by: caller)
             }
         }
     }
 
     /// Instructions of partitions.
     private mutating func response(
-        to request: ControlRequest, by caller: CallerID, _ session: Session
+        to request: ControlRequest, by caller: CallerID
     ) throws(Refused) -> ControlResponse {
         switch request {
         case .hello, .join, .status, .administer: preconditionFailure("answered before")
-        case .establish(let vlan): return try self.establish(caller, session, vlan)
-        case .addresses: return .addresses(session.addresses)
+        case .establish(let vlan): return try self.establish(caller, vlan)
+        case .addresses: return .addresses(self.sessions[caller]?.addresses ?? [])
         case .withdraw(let address, let isForced): try self.withdraw(caller, address, isForced)
-        case .queryCommonCEC(let address): return .commonCEC(self.commonCEC(session, address))
+        case .queryCommonCEC(let address): return .commonCEC(self.commonCEC(caller, address))
         case .createSMB(let byteCount, let address, let isMapped):
             return try self.create(caller, byteCount, address, isMapped)
         case .bind(let token, let address): return try self.bind(caller, token, address)
