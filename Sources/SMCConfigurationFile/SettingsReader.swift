@@ -34,7 +34,8 @@ struct SettingsReader {
         self.checkCount(file, "pools", self.pools.count, ControlLimits.poolsPerHypervisor)
         self.checkCount(file, "vlans", self.vlans.count, ControlLimits.vlansPerHypervisor)
 
-        let partitions = file.sections("partitions", of: "partition", keys: ["name", "users", "groups", "limit", "vlans"])
+        let partitions = file.sections(
+            "partitions", of: "partition", keys: ["name", "users", "groups", "limit", "vlans"])
         for (definition, authorisations) in partitions.compactMap(self.partition) {
             settings.partitions.append(definition)
             settings.authorisations += authorisations

@@ -51,7 +51,8 @@ struct SessionCommand: ParsableCommand {
                 isGranted = false
                 answer = ["code": "wrong-usage", "error": error.text]
             }
-            let data = try JSONSerialization.data(withJSONObject: answer, options: [.sortedKeys, .withoutEscapingSlashes])
+            let data = try JSONSerialization.data(
+                withJSONObject: answer, options: [.sortedKeys, .withoutEscapingSlashes])
             print(String(decoding: data, as: UTF8.self))
             // Whoever asks through a pipe waits for this line.
             fflush(nil)
@@ -123,7 +124,8 @@ struct Instructor {
     private static func smgid(_ words: [String], _ index: Int) throws -> SMGID {
         let halves = try Self.word(words, index, "SM-GID").split(separator: ":").map { UInt64($0, radix: 16) }
         guard halves.count == 2, let gid = halves[0], let extendedGID = halves[1] else {
-            throw Misuse(text: "'\(words[index])' is no SM-GID: it is two hexadecimal numbers with a colon between them")
+            throw Misuse(
+                text: "'\(words[index])' is no SM-GID: it is two hexadecimal numbers with a colon between them")
         }
         return SMGID(gid: gid, extendedGID: extendedGID)
     }
@@ -137,7 +139,9 @@ struct Instructor {
 
     private func owner(_ words: [String]) throws -> OwnerToken {
         let name = try Self.word(words, 0, "SMB")
-        guard let token = self.owned[name] else { throw Misuse(text: "'\(name)' is no SMB of ours; create answers names") }
+        guard let token = self.owned[name] else {
+            throw Misuse(text: "'\(name)' is no SMB of ours; create answers names")
+        }
         return token
     }
 
@@ -256,8 +260,9 @@ struct Instructor {
             return ["original": original]
         case "signal":
             guard let token = self.signals[words.joined(separator: " ")] else {
-                throw Misuse(text: "there is no signal for '\(words.joined(separator: " "))': name an accepted SMB, or one "
-                    + "of ours and the SM-GID of a peer")
+                throw Misuse(
+                    text: "there is no signal for '\(words.joined(separator: " "))': name an accepted SMB, or one "
+                        + "of ours and the SM-GID of a peer")
             }
             try self.session.signal(token)
             return Self.done

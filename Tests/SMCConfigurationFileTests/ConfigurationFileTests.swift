@@ -78,7 +78,9 @@ struct ConfigurationFileTests {
             ])
         expected.socketPath = "/run/smc/hypervisor.sock"
         expected.service = .everyone
-        expected.partitions = [PartitionDefinition(name: "shop", userIDs: [1000, 4711], groupIDs: [500], limitByteCount: 1 << 20)]
+        expected.partitions = [
+            PartitionDefinition(name: "shop", userIDs: [1000, 4711], groupIDs: [500], limitByteCount: 1 << 20)
+        ]
         expected.authorisations = [
             Authorisation(partition: "shop", vlan: web),
             Authorisation(partition: "shop", vlan: db, limitByteCount: 16384),

@@ -74,7 +74,8 @@ struct ImportTests {
     /// The rules that matter most, said once more, in case that somebody loosens the table.
     @Test(arguments: [
         ("Glibc", ["SMCSystem"]), ("CSMCShims", ["SMCSystem"]), ("CIBVerbs", ["SMCVerbs"]), ("CRDMACM", ["SMCVerbs"]),
-        ("Foundation", ["smc"]), ("Logging", ["SMCHypervisor", "smc"]), ("SMCHypervisor", ["smc", "SMCConfigurationFile"]),
+        ("Foundation", ["smc"]), ("Logging", ["SMCHypervisor", "smc"]),
+        ("SMCHypervisor", ["smc", "SMCConfigurationFile"]),
         ("Yams", ["SMCConfigurationFile"]), ("SMCConfigurationFile", ["smc"]), ("SMC", ["smc"]),
     ]) func onlyTheseMayImport(_ module: String, _ importers: [String]) {
         let allowed = ModuleRule.all.filter { ($0.own + $0.outside).contains(module) }.map(\.module)

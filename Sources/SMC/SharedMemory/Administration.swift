@@ -93,7 +93,8 @@ public final class Administration: Sendable {
     ///
     /// - Parameter vlan: nil: of the whole machine.
     public func setFunction(enabled: Bool, vlan: String? = nil) async throws(SMCError) {
-        try await self.administer(.setFunction(isEnabled: enabled, try vlan.map { name throws(SMCError) in try vlanID(name) }))
+        try await self.administer(
+            .setFunction(isEnabled: enabled, try vlan.map { name throws(SMCError) in try vlanID(name) }))
     }
 
     /// Says how many bytes of its pool a VLAN may use; nil: as many as there are. Role: `quota` on it. Less than is in
@@ -148,7 +149,8 @@ public final class Administration: Sendable {
     ) throws(SMCError) -> PartitionDefinition {
         guard max(users.count, groups.count) <= ControlLimits.usersPerPartition else {
             throw SMCError(
-                .invalidConfiguration, "at most \(ControlLimits.usersPerPartition) users and as many groups; use a group")
+                .invalidConfiguration,
+                "at most \(ControlLimits.usersPerPartition) users and as many groups; use a group")
         }
         return PartitionDefinition(name: try Self.name(name), userIDs: users, groupIDs: groups)
     }

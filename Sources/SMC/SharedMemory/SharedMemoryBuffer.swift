@@ -159,7 +159,8 @@ public final class SharedMemoryBuffer: Sendable {
     private func check(_ offset: Int, _ byteCount: Int) throws(SMCError) {
         guard offset >= 0, (1...Self.moveByteCountMax).contains(byteCount) else {
             throw SMCError(
-                .refused, "\(byteCount) bytes at \(offset): a move has 1 to \(Self.moveByteCountMax) bytes inside of the SMB")
+                .refused,
+                "\(byteCount) bytes at \(offset): a move has 1 to \(Self.moveByteCountMax) bytes inside of the SMB")
         }
     }
 

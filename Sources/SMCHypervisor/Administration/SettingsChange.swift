@@ -78,12 +78,15 @@ package enum SettingsChange {
         }
     }
 
-
     private static func vlanRequests(_ new: HypervisorSettings, _ books: HypervisorStatus) -> [AdministrativeRequest] {
         let present = Dictionary(uniqueKeysWithValues: books.vlans.map { ($0.vlan, $0.definition) })
-        return new.vlans.compactMap { wanted in
-            guard let definition = present[wanted.id] else { return .createVLAN(wanted) }
-            return definition == wanted ? nil : .changeVLAN(wanted)
+        return new.vlans.flatMap { wanted -> [AdministrativeRequest] in
+            guard var definition = present[wanted.id] else { return [.createVLAN(wanted)] }
+            // To switch it off is more than to say that it is off: what is shared there ends.
+            let isSwitched = definition.isEnabled != wanted.isEnabled
+            definition.isEnabled = wanted.isEnabled
+            return (definition == wanted ? [] : [.changeVLAN(wanted)])
+                + (isSwitched ? [.setFunction(isEnabled: wanted.isEnabled, wanted.id)] : [])
         }
     }
 

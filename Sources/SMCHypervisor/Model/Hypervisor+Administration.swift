@@ -99,7 +99,8 @@ extension Hypervisor {
         guard let old = self.vlans[definition.id]?.definition else { return }
         guard definition.pool == old.pool else {
             throw Refused(
-                .vlanInUse, "VLAN \(old.id) takes its memory from pool \(old.pool); destroy and create it to change that.")
+                .vlanInUse,
+                "VLAN \(old.id) takes its memory from pool \(old.pool); destroy and create it to change that.")
         }
         if definition.sliceByteCount != old.sliceByteCount
             || definition.partitionLimitByteCount != old.partitionLimitByteCount
@@ -133,11 +134,13 @@ extension Hypervisor {
         }
     }
 
-    private mutating func createPartition(_ identity: CallerIdentity, _ definition: PartitionDefinition) throws(Refused) {
+    private mutating func createPartition(_ identity: CallerIdentity, _ definition: PartitionDefinition) throws(Refused)
+    {
         try self.require(.configure, on: nil, identity)
         guard self.partitions[definition.name] == nil else {
             throw Refused(
-                .partitionExists, "A partition '\(definition.name)' is defined already; change it, or choose another name.")
+                .partitionExists,
+                "A partition '\(definition.name)' is defined already; change it, or choose another name.")
         }
         guard self.partitions.count < ControlLimits.partitionDefinitions else {
             throw Refused(
@@ -146,7 +149,8 @@ extension Hypervisor {
         self.partitions[definition.name] = PartitionBooks(definition: definition)
     }
 
-    private mutating func destroyPartition(_ identity: CallerIdentity, _ name: String, _ isForced: Bool) throws(Refused) {
+    private mutating func destroyPartition(_ identity: CallerIdentity, _ name: String, _ isForced: Bool) throws(Refused)
+    {
         try self.require(.configure, on: nil, identity)
         try self.checkPartition(name)
         let sessions = self.partitions[name]?.sessions ?? []
@@ -174,7 +178,8 @@ extension Hypervisor {
         guard known[authorisation.partition] != nil || known.count < ControlLimits.authorisationsPerVLAN else {
             throw Refused(
                 .tooManyDefinitions,
-                "\(known.count) partitions are authorised on VLAN \(authorisation.vlan), as many as may be; revoke some.")
+                "\(known.count) partitions are authorised on VLAN \(authorisation.vlan), as many as may be; revoke some."
+            )
         }
         self.vlans[authorisation.vlan]?.authorisations[authorisation.partition] = authorisation
     }

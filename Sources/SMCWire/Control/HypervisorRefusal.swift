@@ -93,7 +93,8 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
             "A former peer may still hold the SMB's memory, and present peers share it; renew it, which unbinds them."
         case .outOfBounds: "The range lies outside of the SMB, is not aligned, or is larger than one packet."
         case .unknownPool: "The hypervisor has no pool of that name; `smc status` shows those that there are."
-        case .quotaExceeded: "The partition uses as much memory of the VLAN as it may; destroy SMBs, or raise its limit."
+        case .quotaExceeded:
+            "The partition uses as much memory of the VLAN as it may; destroy SMBs, or raise its limit."
         case .tooManyDefinitions: "As many partitions are defined or authorised as may be; remove some first."
         case .notSupported: "This hypervisor cannot do that while it runs; change its configuration and start it anew."
         case .sizeTooSmall: "So few bytes hold no block of the pool; `smc status` shows the sizes of blocks."

@@ -99,7 +99,7 @@ struct AdminEnable: AdministrativeVerb {
 
 struct AdminDisable: AdministrativeVerb {
     static let configuration = CommandConfiguration(
-        commandName: "disable", abstract: "Switch the shared memory function off; what exists goes on.")
+        commandName: "disable", abstract: "Switch the shared memory function off; what is shared there ends.")
 
     @Argument(help: "On this VLAN. [default: on the whole machine]") var vlan: VLANArgument?
     @OptionGroup var options: AdminOptions

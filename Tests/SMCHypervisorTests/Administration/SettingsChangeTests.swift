@@ -67,7 +67,7 @@ struct SettingsChangeTests {
         new.authorisations[0].limitByteCount = 77
         #expect(
             try self.requests(to: new) == [
-                .changeVLAN(new.vlans[0]), .changeVLAN(new.vlans[1]), .changePartition(new.partitions[0]),
+                .changeVLAN(new.vlans[0]), .setFunction(isEnabled: false, self.db), .changePartition(new.partitions[0]),
                 .authorise(new.authorisations[0]),
             ])
     }
@@ -102,7 +102,7 @@ struct SettingsChangeTests {
         books.authorisations.removeFirst()
         #expect(
             try self.requests(to: self.start, books: books) == [
-                .changeVLAN(self.start.vlans[0]), .authorise(self.start.authorisations[0]),
+                .setFunction(isEnabled: true, self.web), .authorise(self.start.authorisations[0]),
             ])
         var without = self.start
         without.vlans.append(own)

@@ -129,7 +129,8 @@ extension OneAtATime {
             let address = try await one.establish(vlan: "closed")
             let buffer = try await one.createBuffer(byteCount: 16_384, on: address)
             #expect(
-                await self.refusal { _ = try await one.createBuffer(byteCount: 16_384, on: address) } == "quotaExceeded")
+                await self.refusal { _ = try await one.createBuffer(byteCount: 16_384, on: address) } == "quotaExceeded"
+            )
             #expect(await self.refusal { try await one.withdraw(address) } == "addressInUse")
 
             try await administration.setFunction(enabled: false, vlan: "closed")

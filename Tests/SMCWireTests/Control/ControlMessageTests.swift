@@ -9,21 +9,22 @@ import Testing
     static let report = ConnectionReport(
         identifier: 7, vlan: vlan, path: "tcp", reason: "no common VLAN", local: "127.0.0.1:1", remote: "[::1]:2")
 
-    static let requests: [ControlRequest] = [
-        .hello, .join(name: "näme", vlans: [vlan, .default]), .queryCommonCEC(address),
-        .createSMB(ringByteCount: 65536, on: address), .bind(OwnerToken(high: 1, low: 2), to: address),
-        .accept(OfferToken(rawValue: 3), from: address), .reject(OfferToken(rawValue: 4), from: address),
-        .unbindBuffer(BufferToken(high: 5, low: 6)), .unbindOwner(OwnerToken(high: 7, low: 8)),
-        .unbindOwner(OwnerToken(high: 7, low: 8), from: address), .renew(OwnerToken(high: 1, low: 3)),
-        .bindings(OwnerToken(high: 1, low: 4)), .createSMB(ringByteCount: 1, on: address, isMapped: false),
-        .accept(OfferToken(rawValue: 3), from: address, isMapped: false),
-        .destroy(OwnerToken(high: 9, low: 10)), .report(report), .reportClosed(11), .status(firstItem: 12),
-        .establish(vlan), .addresses, .withdraw(address, isForced: true), .signal(SignalToken(high: 1, low: 2)),
-        .read(.owner(OwnerToken(high: 1, low: 2)), offset: 3, byteCount: 4),
-        .write(.peer(BufferToken(high: 1, low: 2)), offset: 3, bytes: [4, 5, 6]),
-        .compareAndMove(.peer(BufferToken(high: 1, low: 2)), offset: 8, expected: 1, desired: .max),
-        .takeStatusBits(pair: 17),
-    ] + administration.map { .administer($0) }
+    static let requests: [ControlRequest] =
+        [
+            .hello, .join(name: "näme", vlans: [vlan, .default]), .queryCommonCEC(address),
+            .createSMB(ringByteCount: 65536, on: address), .bind(OwnerToken(high: 1, low: 2), to: address),
+            .accept(OfferToken(rawValue: 3), from: address), .reject(OfferToken(rawValue: 4), from: address),
+            .unbindBuffer(BufferToken(high: 5, low: 6)), .unbindOwner(OwnerToken(high: 7, low: 8)),
+            .unbindOwner(OwnerToken(high: 7, low: 8), from: address), .renew(OwnerToken(high: 1, low: 3)),
+            .bindings(OwnerToken(high: 1, low: 4)), .createSMB(ringByteCount: 1, on: address, isMapped: false),
+            .accept(OfferToken(rawValue: 3), from: address, isMapped: false),
+            .destroy(OwnerToken(high: 9, low: 10)), .report(report), .reportClosed(11), .status(firstItem: 12),
+            .establish(vlan), .addresses, .withdraw(address, isForced: true), .signal(SignalToken(high: 1, low: 2)),
+            .read(.owner(OwnerToken(high: 1, low: 2)), offset: 3, byteCount: 4),
+            .write(.peer(BufferToken(high: 1, low: 2)), offset: 3, bytes: [4, 5, 6]),
+            .compareAndMove(.peer(BufferToken(high: 1, low: 2)), offset: 8, expected: 1, desired: .max),
+            .takeStatusBits(pair: 17),
+        ] + administration.map { .administer($0) }
 
     static let definition = VLANDefinition(
         vlan, pool: PoolID("fast")!, sliceByteCount: 1 << 20, partitionLimitByteCount: 1 << 16, access: .authorised,
