@@ -2,6 +2,10 @@
 #
 #     make demo    install what is missing, build, send data over every path, print one table
 #     make test    install what is missing, build, run every test, the lab's included
+#
+# And one for a machine that is to keep it:
+#
+#     make install-system    the program, its manual pages, completions, the service and its configuration
 
 SHELL := /bin/bash
 
@@ -11,11 +15,17 @@ PACKAGES := \
 	libibverbs-dev librdmacm-dev pkg-config gcc libc6-dev git \
 	python3 iproute2 kmod busybox-static zstd qemu-system-x86 \
 	rdma-core ibverbs-providers ibverbs-utils perftest rdmacm-utils \
-	tcpdump tshark strace procps
+	tcpdump tshark strace procps mandoc
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test build lint install lab-test fuzz clean
+# Where install-system puts things; DESTDIR goes before all of it, for packages.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+MANDIR = $(DESTDIR)$(PREFIX)/share/man
+SHAREDIR = $(DESTDIR)$(PREFIX)/share
+
+.PHONY: demo test build lint install install-system lab-test fuzz clean
 
 demo: build
 	Docs/Examples/demo/demo .build/release/smc
@@ -53,6 +63,21 @@ install:
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; \
 	fi
 	@command -v swift >/dev/null || { echo "swift is not in PATH: install the Swift 6.3 toolchain"; exit 1; }
+
+# The standard library goes into the program, so that it runs without a toolchain. A configuration that is there stays.
+install-system: install
+	swift build -c release --product smc --static-swift-stdlib --scratch-path .build/static
+	install -D -m 755 .build/static/release/smc $(DESTDIR)$(PREFIX)/bin/smc
+	for page in Docs/Man/*; do install -D -m 644 -t $(MANDIR)/man$${page##*.} $$page; done
+	install -d $(SHAREDIR)/bash-completion/completions $(SHAREDIR)/zsh/site-functions $(SHAREDIR)/fish/vendor_completions.d
+	.build/static/release/smc --generate-completion-script bash > $(SHAREDIR)/bash-completion/completions/smc
+	.build/static/release/smc --generate-completion-script zsh > $(SHAREDIR)/zsh/site-functions/_smc
+	.build/static/release/smc --generate-completion-script fish > $(SHAREDIR)/fish/vendor_completions.d/smc.fish
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(SYSCONFDIR)/smc
+	sed -e 's|/usr/local/bin|$(PREFIX)/bin|; s|/etc/smc|$(SYSCONFDIR)/smc|' Docs/Examples/smc-hypervisor.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/smc-hypervisor.service
+	[ -e $(DESTDIR)$(SYSCONFDIR)/smc/hypervisor.yaml ] \
+		|| install -m 644 Docs/Examples/hypervisor.yaml $(DESTDIR)$(SYSCONFDIR)/smc/hypervisor.yaml
 
 clean:
 	rm -rf .build

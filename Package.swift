@@ -29,6 +29,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // C libraries made visible to Swift.
@@ -66,6 +67,13 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // The hypervisor's configuration file. Apart, because the library for its format is not to be linked into users'
+        // programs.
+        .target(
+            name: "SMCConfigurationFile",
+            dependencies: ["SMCWire", "SMCHypervisor", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
+
         // What users meet.
         .target(
             name: "SMC",
@@ -74,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "smc",
             dependencies: [
-                "SMC", "SMCControl", "SMCWire", "SMCSystem", "SMCHypervisor",
+                "SMC", "SMCControl", "SMCWire", "SMCSystem", "SMCHypervisor", "SMCConfigurationFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -130,6 +138,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: testing),
+        .testTarget(
+            name: "SMCConfigurationFileTests",
+            dependencies: ["SMCConfigurationFile", "SMCHypervisor", "SMCWire"], swiftSettings: testing),
         .testTarget(
             name: "SMCTransportTests",
             dependencies: [

@@ -132,15 +132,15 @@ int csmc_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest)
     return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
 }
 
-static volatile sig_atomic_t signal_descriptor = -1;
+/* By the signal's number. */
+static volatile sig_atomic_t signal_descriptors[65];
 
 static void signal_arrived(int signal)
 {
     int saved = errno;
     uint64_t one = 1;
-    ssize_t written = write((int)signal_descriptor, &one, sizeof one);
+    ssize_t written = write((int)signal_descriptors[signal], &one, sizeof one);
     (void)written;
-    (void)signal;
     errno = saved;
 }
 
@@ -149,7 +149,7 @@ int csmc_signal_to_descriptor(int signal, int descriptor)
     struct sigaction action = {.sa_flags = SA_RESTART};
     action.sa_handler = descriptor < 0 ? SIG_DFL : signal_arrived;
     if (descriptor >= 0)
-        signal_descriptor = descriptor;
+        signal_descriptors[signal] = descriptor;
     return sigaction(signal, &action, NULL);
 }
 
@@ -170,4 +170,34 @@ int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid
         *gid = credentials.gid;
     }
     return result;
+}
+
+int csmc_peer_groups(int socket, uint32_t *groups, uint32_t *count)
+{
+    socklen_t length = *count * sizeof *groups;
+    int result = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &length);
+    *count = length / sizeof *groups;
+    return result;
+}
+
+int csmc_lookup_user(const char *name, uint32_t *uid)
+{
+    char buffer[16384];
+    struct passwd entry, *found;
+    int code = getpwnam_r(name, &entry, buffer, sizeof buffer, &found);
+    if (!found)
+        return code;
+    *uid = entry.pw_uid;
+    return -1;
+}
+
+int csmc_lookup_group(const char *name, uint32_t *gid)
+{
+    char buffer[65536];
+    struct group entry, *found;
+    int code = getgrnam_r(name, &entry, buffer, sizeof buffer, &found);
+    if (!found)
+        return code;
+    *gid = entry.gr_gid;
+    return -1;
 }

@@ -55,6 +55,30 @@ package enum FileSystem {
         _ = try retrying("chmod \(path)") { unsafe chmod(path, permissions) }
     }
 
+    /// The bytes of a regular file; nil when it has more than `limit`.
+    package static func contents(_ path: String, limit: Int) throws(SystemCallError) -> [UInt8]? {
+        // A pipe must not make us wait for its writer.
+        let descriptor = OwnedDescriptor(
+            adopting: try retrying("open \(path)") {
+                // SAFETY: the string lives for the call.
+                unsafe csmc_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
+            })
+        var bytes = [UInt8](repeating: 0, count: limit + 1)
+        var count = 0
+        while count <= limit {
+            let rest = limit + 1 - count
+            let (number, offset) = (descriptor.rawValue, count)
+            let added = try retrying("read \(path)") {
+                // SAFETY: the kernel writes at most as many bytes as are left of the array.
+                unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(number, $0.baseAddress! + offset, rest) }
+            }
+            if added == 0 { break }
+            count += added
+        }
+        _ = consume descriptor
+        return count > limit ? nil : Array(bytes[..<count])
+    }
+
     /// unlink(2); that nothing was there is no error.
     package static func remove(_ path: String) throws(SystemCallError) {
         do throws(SystemCallError) {

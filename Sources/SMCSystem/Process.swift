@@ -16,6 +16,11 @@ package enum Process {
         FileSystem.linkTarget("/proc/self/exe")
     }
 
+    /// Where relative paths begin.
+    package static var workingDirectory: String {
+        FileSystem.linkTarget("/proc/self/cwd") ?? "."
+    }
+
     /// The value of an environment variable; nil when it is unset or empty.
     package static func environment(_ name: String) -> String? {
         // SAFETY: the string is copied at once; nothing here changes the environment.

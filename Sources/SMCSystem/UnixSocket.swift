@@ -105,6 +105,26 @@ package struct UnixSocket: ~Copyable, Sendable {
         return credentials
     }
 
+    /// The peer's supplementary groups as the kernel says, of the moment when it connected (SO_PEERGROUPS).
+    package borrowing func peerGroups() throws(SystemCallError) -> [UInt32] {
+        let number = self.descriptor.rawValue
+        var capacity: UInt32 = 32
+        while true {
+            var groups = [UInt32](repeating: 0, count: Int(capacity))
+            var count = capacity
+            do throws(SystemCallError) {
+                _ = try retrying("getsockopt(SO_PEERGROUPS)") {
+                    // SAFETY: the kernel writes at most as many as the array has, which is what `count` says.
+                    unsafe csmc_peer_groups(number, &groups, &count)
+                }
+                return Array(groups.prefix(Int(count)))
+            } catch {
+                guard error.errno == ERANGE, count > capacity else { throw error }
+                capacity = count
+            }
+        }
+    }
+
     /// Sends one message, whole or not at all.
     ///
     /// - Throws: EAGAIN when the peer does not read; EPIPE when it is gone.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Logging
+import SMCConfigurationFile
 import SMCControl
 import SMCHypervisor
 import SMCSystem
@@ -21,13 +22,23 @@ struct HypervisorCommand: ParsableCommand {
               smc hypervisor --pool 1G --vlan web --vlan db      two groups that cannot reach each other
               sudo smc hypervisor --socket /run/smc/hypervisor.sock --everyone
                                                                  for all users of the machine
+              smc hypervisor --config smc.yaml                   as the file says; see smc-hypervisor.yaml(5)
             `smc status` shows who has joined and what is in use.
 
             The memory is taken at the start, all of it, so that no program can fail later for want of it. SIGTERM and \
-            SIGINT end the hypervisor; connections that exist go on without it.
+            SIGINT end the hypervisor; connections that exist go on without it. SIGHUP has it read its configuration \
+            file again, and reopen the audit log; without either, it ends it too.
 
-            Exit codes: 0 ended as it was told to, 1 could not start, 5 another one has the socket already.
+            Exit codes: 0 ended as it was told to, 1 could not start, 5 another one has the socket already, 78 the \
+            configuration file cannot be used.
             """)
+
+    @Option(
+        help: "Configuration file. [default: for /run/smc/hypervisor.sock /etc/smc/hypervisor.yaml, if it is there]")
+    var config: String?
+
+    @Flag(help: "Read the configuration file, say what is wrong with it, and do nothing else.")
+    var checkConfig = false
 
     @Option(help: "Where to listen. Its directory must be yours. [default: where your programs look]")
     var socket: String?
@@ -35,8 +46,15 @@ struct HypervisorCommand: ParsableCommand {
     @Option(help: "Memory to take, in bytes or with K, M or G. [default: 1/16 of what there is, 16M to 256M]")
     var pool: ByteCount?
 
-    @Option(help: "Name of a group of programs; repeat it for more. The first is for programs that ask for none.")
-    var vlan: [VLANArgument] = [VLANArgument(id: .default)]
+    @Option(
+        help: """
+            Name of a group of programs; repeat it for more. The first is for programs that ask for none. [default: \
+            default]
+            """)
+    var vlan: [VLANArgument] = []
+
+    @Option(help: "Write each grant, refusal and administrative act to this file, as JSON lines.")
+    var auditFile: String?
 
     @Option(help: "End when no program had joined for so many seconds. [default: never]")
     var idleTimeout: Int?
@@ -50,12 +68,18 @@ struct HypervisorCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Log errors only.")
     var quiet = false
 
-    @Option(help: "What to log: trace, debug, info, notice, warning, error.")
-    var logLevel: LogLevel = .info
+    @Option(help: "What to log: trace, debug, info, notice, warning, error. [default: info]")
+    var logLevel: LogLevel?
 
     func validate() throws {
         if let idleTimeout, idleTimeout < 1 {
             throw ValidationError("--idle-timeout must be at least 1 second.")
+        }
+        if let auditFile, !auditFile.hasPrefix("/") {
+            throw ValidationError("--audit-file takes a whole path, from / on.")
+        }
+        if config != nil, pool != nil || !vlan.isEmpty {
+            throw ValidationError("--pool and --vlan do not go with --config: the file says both.")
         }
         if vlan.count > ControlLimits.vlansPerHypervisor || Set(vlan.map(\.id)).count != vlan.count {
             throw ValidationError("--vlan takes up to \(ControlLimits.vlansPerHypervisor) different names.")
@@ -63,16 +87,30 @@ struct HypervisorCommand: ParsableCommand {
     }
 
     func run() throws {
-        if detach { return try startDetached() }
-        let path = socket ?? HypervisorLocator.Automatic.userSocketPath
-        var configuration = HypervisorConfiguration(socketPath: path)
-        configuration.vlans = vlan.map(\.id)
-        if let pool { configuration.poolByteCount = pool.value }
-        configuration.idleTimeout = idleTimeout.map { .seconds($0) }
-        configuration.allowedUsers = everyone ? .everyone : .ownerAndRoot
+        let source = ConfigurationSource(self)
+        let settings: HypervisorSettings?
+        do {
+            settings = try source?.settings()
+        } catch {
+            complain("\(error)")
+            throw Self.badConfiguration
+        }
+        if self.checkConfig { return try self.report(source) }
+        if self.detach { return try self.startDetached() }
+        var configuration = HypervisorConfiguration(
+            socketPath: self.socket ?? settings?.socketPath ?? HypervisorLocator.Automatic.userSocketPath)
+        configuration.idleTimeout = self.idleTimeout.map { .seconds($0) }
         configuration.handlesSignals = true
+        if let settings { configuration.apply(settings) }
+        if source == nil {
+            configuration.settings = self.commandLineSettings
+            configuration.allowedUsers = self.everyone ? .everyone : .ownerAndRoot
+        } else {
+            configuration.readSettings = { [source] in source?.result ?? .failure(SettingsRefusal([])) }
+        }
+        if let pool { configuration.poolByteCount = pool.value }
         var logger = Logger(label: "smc.hypervisor") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = quiet ? .error : logLevel.level
+        logger.logLevel = self.logLevel(settings)
         do {
             try HypervisorDaemon(configuration: configuration, logger: logger).run()
         } catch let error as HypervisorStartError {
@@ -85,6 +123,29 @@ struct HypervisorCommand: ParsableCommand {
             }
             throw ExitCode(1)
         }
+    }
+
+    /// The configuration file cannot be used (EX_CONFIG of sysexits.h).
+    static let badConfiguration = ExitCode(78)
+
+    private func report(_ source: ConfigurationSource?) throws {
+        guard let source else {
+            throw ValidationError("there is no configuration file to check; name one with --config")
+        }
+        if !self.quiet { print("\(source.path): good") }
+    }
+
+    private func logLevel(_ settings: HypervisorSettings?) -> Logger.Level {
+        if self.quiet { return .error }
+        return self.logLevel?.level ?? settings?.logLevel.flatMap { Logger.Level(rawValue: $0.rawValue) } ?? .info
+    }
+
+    /// What the options say, where there is no file.
+    private var commandLineSettings: HypervisorSettings {
+        var settings = HypervisorSettings()
+        if !self.vlan.isEmpty { settings.vlans = self.vlan.map { VLANDefinition($0.id) } }
+        settings.auditPath = self.auditFile
+        return settings
     }
 
     /// The same command without `--detach`, in a session of its own and as a child of nobody who waits for it.
@@ -108,12 +169,7 @@ struct ByteCount: ExpressibleByArgument {
     var defaultValueDescription: String { "\(self.value)" }
 
     init?(argument: String) {
-        let factors: [Character: Int] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
-        let factor = argument.last.flatMap { factors[Character($0.uppercased())] }
-        let digits = factor == nil ? Substring(argument) : argument.dropLast()
-        guard let number = Int(digits), number > 0 else { return nil }
-        let (value, overflow) = number.multipliedReportingOverflow(by: factor ?? 1)
-        guard !overflow else { return nil }
+        guard let value = ByteCountText.parse(argument) else { return nil }
         self.value = value
     }
 }

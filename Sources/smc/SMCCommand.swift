@@ -24,5 +24,6 @@ struct SMCCommand: AsyncParsableCommand {
             """,
         subcommands: [
             ListenCommand.self, ConnectCommand.self, PingCommand.self, StatusCommand.self, HypervisorCommand.self,
+            AdminCommand.self, SessionCommand.self,
         ])
 }

@@ -21,13 +21,16 @@ struct ModuleRule: Sendable {
             own: ["SMCWire", "SMCProtocol", "SMCSystem", "SMCMemory", "SMCVerbs", "SMCControl"],
             outside: ["Synchronization"]),
         ModuleRule(
-            module: "SMCHypervisor", own: ["SMCWire", "SMCSystem", "SMCMemory", "SMCControl"], outside: ["Logging"]),
+            module: "SMCHypervisor", own: ["SMCWire", "SMCSystem", "SMCMemory", "SMCControl"],
+            outside: ["Logging", "Synchronization"]),
+        ModuleRule(module: "SMCConfigurationFile", own: ["SMCWire", "SMCHypervisor"], outside: ["Yams"]),
         // What users meet.
         ModuleRule(
             module: "SMC", own: ["SMCTransport", "SMCWire", "SMCProtocol", "SMCSystem", "SMCMemory", "SMCControl"],
             outside: ["Synchronization"]),
         ModuleRule(
-            module: "smc", own: ["SMC", "SMCControl", "SMCWire", "SMCSystem", "SMCHypervisor"],
+            module: "smc",
+            own: ["SMC", "SMCControl", "SMCWire", "SMCSystem", "SMCHypervisor", "SMCConfigurationFile"],
             outside: ["ArgumentParser", "Foundation", "Histogram", "Logging", "Synchronization"]),
         // What tests share.
         ModuleRule(module: "SMCTesting", own: ["SMCWire"]),
@@ -71,7 +74,9 @@ struct ImportTests {
     /// The rules that matter most, said once more, in case that somebody loosens the table.
     @Test(arguments: [
         ("Glibc", ["SMCSystem"]), ("CSMCShims", ["SMCSystem"]), ("CIBVerbs", ["SMCVerbs"]), ("CRDMACM", ["SMCVerbs"]),
-        ("Foundation", ["smc"]), ("Logging", ["SMCHypervisor", "smc"]), ("SMCHypervisor", ["smc"]), ("SMC", ["smc"]),
+        ("Foundation", ["smc"]), ("Logging", ["SMCHypervisor", "smc"]),
+        ("SMCHypervisor", ["smc", "SMCConfigurationFile"]),
+        ("Yams", ["SMCConfigurationFile"]), ("SMCConfigurationFile", ["smc"]), ("SMC", ["smc"]),
     ]) func onlyTheseMayImport(_ module: String, _ importers: [String]) {
         let allowed = ModuleRule.all.filter { ($0.own + $0.outside).contains(module) }.map(\.module)
         #expect(Set(allowed) == Set(importers))

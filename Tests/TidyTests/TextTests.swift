@@ -136,10 +136,11 @@ struct TextTests {
     }
 
     @Test func theReadmeNamesEveryCommand() {
-        let commands = SourceTree.sources.filter { $0.module == "smc" }
+        // Commands of commands, in folders of their own, are in the manual pages.
+        let commands = SourceTree.sources.filter { $0.module == "smc" && $0.components.count == 3 }
             .flatMap { $0.text.matches(of: /commandName: "(\w+)"/).map { String($0.output.1) } }
         let readme = SourceTree.text("README.md")
-        for command in commands where command != "smc" {
+        for command in commands + ["admin"] where command != "smc" {
             #expect(readme.contains("`smc \(command)"), "the README does not name smc \(command)")
         }
     }

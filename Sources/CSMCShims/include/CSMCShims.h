@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <ifaddrs.h>
 #include <linux/futex.h>
 #include <net/if.h>
@@ -14,6 +15,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -80,11 +82,17 @@ ssize_t csmc_receive_with_descriptors(int socket, void *bytes, size_t count, int
 /* Hidden behind _GNU_SOURCE: the spawned program gets no descriptor from `lowest` on. */
 int csmc_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest);
 
-/* From now on these signals make an eventfd readable; a handler must not be Swift. -1 gives them back their default. */
+/* From now on the signal makes an eventfd readable; a handler must not be Swift. -1 gives it back its default. */
 int csmc_signal_to_descriptor(int signal, int descriptor);
 int csmc_ignore_signal(int signal);
 
 /* struct ucred exists only with _GNU_SOURCE. */
 int csmc_peer_credentials(int socket, int32_t *pid, uint32_t *uid, uint32_t *gid);
+/* The peer's supplementary groups. *count is how many fit, then how many there are; ERANGE when they do not fit. */
+int csmc_peer_groups(int socket, uint32_t *groups, uint32_t *count);
+
+/* -1 when the name is known; 0 when nobody has it; else an errno. */
+int csmc_lookup_user(const char *name, uint32_t *uid);
+int csmc_lookup_group(const char *name, uint32_t *gid);
 
 #endif

@@ -52,7 +52,8 @@ extension DaemonLoop {
 
     private func finish(_ pending: PendingGrowth, _ response: ControlResponse) {
         self.growths.removeFirst()
-        if case .refused(_, let text) = response {
+        if case .refused(let code, let text) = response {
+            self.administration.note(AuditRecord.Action.growPool.rawValue, pending.session, code, text)
             self.logger.warning("refused: \(text)", metadata: Self.metadata(pending.session))
         }
         if !self.answer(response, requestID: pending.requestID, [], pending.session) {

@@ -22,12 +22,14 @@ extension DaemonLoop {
             self.logger.warning("a session broke the protocol: \(error)", metadata: Self.metadata(session))
             let code: HypervisorRefusal
             if case .unsupportedVersion = error { code = .unsupportedVersion } else { code = .malformed }
+            self.administration.note("request", session, code, error.description)
             _ = self.answer(.refused(code, error.description), requestID: Self.requestID(packet), [], session)
             return self.end(key, "protocol violation")
         }
         guard session.isAllowed else {
             self.logger.warning("a user was refused", metadata: Self.metadata(session))
             let text = "This hypervisor does not serve user \(session.credentials.userID), only its own user and root."
+            self.administration.note(request.audited.action.rawValue, session, .notAuthorized, text)
             _ = self.answer(.refused(.notAuthorized, text), requestID: header.requestID, [], session)
             return self.end(key, "not allowed")
         }
@@ -66,6 +68,8 @@ extension DaemonLoop {
             outcome = self.hypervisor.perform(.insist(request), by: session.caller)
         }
         self.log(request, outcome.response, session)
+        self.administration.record(outcome.records)
+        if outcome.effects.contains(.readSettings) { return self.readSettings(for: session, requestID) }
         if self.postpone(outcome, requestID: requestID, session) { return }
         guard let attachments = self.carryOut(outcome.effects) else {
             return self.end(key, "no descriptors left to answer it")
@@ -168,6 +172,7 @@ extension DaemonLoop {
             case .reclaim(let block): self.blocks.reclaim(block)
             case .keepAdopted(let id): self.adopted[id] = self.shown.take()
             case .dropAdopted(let id): self.adopted[id] = nil
+            case .readSettings: break  // Answered later: see ``readSettings(for:_:)``.
             case .makeBlocks: break  // Answered later: see ``postpone(_:requestID:_:)``.
             case .dropBlocks(let blocks): self.blocks.remove(blocks)
             case .takeStatusBits(let id, let directions):

@@ -10,6 +10,8 @@ final class DaemonLoop {
         static let listener: UInt64 = 0
         static let stop: UInt64 = 1
         static let signal: UInt64 = 2
+        static let hangUp: UInt64 = 3
+        static let settings: UInt64 = 4
         /// Sessions have the numbers from here on; they are their ``CallerID`` too.
         static let firstSession: UInt64 = 16
     }
@@ -30,8 +32,11 @@ final class DaemonLoop {
     }
 
     let configuration: HypervisorConfiguration
-    let logger: Logger
-    private let sessionsMaximum: Int
+    var logger: Logger
+    let administration: Administration
+    let plan: HypervisorDaemon.Plan
+    var sessionsMaximum: Int
+    var handshakeTimeout: Duration
     private let poller: Poller
     private let listener: ListeningSocket
     let strangers = StrangersDescriptors()
@@ -69,7 +74,10 @@ final class DaemonLoop {
     ) throws(SystemCallError) {
         self.configuration = configuration
         self.logger = logger
+        self.plan = plan
         self.sessionsMaximum = plan.sessionsMaximum
+        self.handshakeTimeout = configuration.handshakeTimeout
+        self.administration = try Administration(configuration, logger: logger)
         self.poller = try Poller()
         self.blocksMaximum = plan.blocksMaximum
         self.listener = listener
@@ -78,8 +86,10 @@ final class DaemonLoop {
                 $0, pool: pools.first?.growth.pool ?? .default, sliceByteCount: configuration.vlanLimits[$0])
         }
         var model = Hypervisor.Configuration(
-            vlans: vlans, pools: Self.layouts(configuration, pools),
+            vlans: configuration.settings?.vlans ?? vlans, pools: Self.layouts(configuration, pools),
             bitsPerDirection: StatusBitArrayLayout.bitCount)
+        model.partitions = configuration.settings?.partitions ?? []
+        model.authorisations = configuration.settings?.authorisations ?? []
         model.processID = Process.processID
         model.partitionsMaximum = configuration.partitionsMaximum
         model.adoptedMaximum = plan.adoptedMaximum
@@ -98,13 +108,17 @@ final class DaemonLoop {
         }
     }
 
-    /// - Parameter signals: a descriptor that is readable when the process shall end.
-    func run(until stopEvent: borrowing EventDescriptor, signals: Int32?) throws(SystemCallError) {
+    /// - Parameter signals: of the process, if they are for this hypervisor.
+    func run(until stopEvent: borrowing EventDescriptor, signals: TerminationSignals?) throws(SystemCallError) {
         try self.poller.add(self.listener.descriptor, for: .readable, key: Key.listener)
         try self.poller.add(stopEvent.descriptor.rawValue, for: .readable, key: Key.stop)
         if let signals {
-            try self.poller.add(signals, for: .readable, key: Key.signal)
+            try self.poller.add(signals.descriptor, for: .readable, key: Key.signal)
+            try self.poller.add(signals.hangUp, for: .readable, key: Key.hangUp)
         }
+        try self.poller.add(self.administration.descriptor, for: .readable, key: Key.settings)
+        self.administration.note("start", nil)
+        defer { self.administration.close() }
         var occurrences: [Poller.Occurrence] = []
         while !self.isStopping {
             try self.poller.wait(timeoutMilliseconds: self.waitMilliseconds, into: &occurrences)
@@ -112,6 +126,10 @@ final class DaemonLoop {
                 switch occurrence.key {
                 case Key.listener: self.takeConnections()
                 case Key.stop, Key.signal: self.isStopping = true
+                case Key.hangUp:
+                    signals?.clearHangUp()
+                    if !self.hangUp() { self.isStopping = true }
+                case Key.settings: self.finishReading()
                 default: self.serve(occurrence.key)
                 }
             }
@@ -252,20 +270,21 @@ final class DaemonLoop {
             self.logger.warning("a connection was refused: \(text)")
             return self.refuse(link, .tooManySessions, text)
         }
+        let groupIDs = Set((try? link.socket.peerGroups()) ?? []).union([credentials.groupID])
         let key = self.nextKey
         self.nextKey += 1
         let isOwn = credentials.userID == 0 || credentials.userID == Process.userID
         let isAllowed = isOwn || self.configuration.allowedUsers == .everyone
         try self.poller.add(link.socket.descriptor.rawValue, for: [.readable, .peerClosed], key: key)
         let session = DaemonSession(
-            link: link, caller: CallerID(key), credentials: credentials, isAllowed: isAllowed,
-            handshakeDeadline: .now.advanced(by: self.configuration.handshakeTimeout))
+            link: link, caller: CallerID(key), credentials: credentials, groupIDs: groupIDs,
+            isAllowed: isAllowed, handshakeDeadline: .now.advanced(by: self.handshakeTimeout))
         self.sessions[key] = session
         self.sessionCounts[credentials.userID, default: 0] += 1
         self.strangerCount += 1
         let identity = CallerIdentity(
-            processID: credentials.processID, userID: credentials.userID, groupIDs: [credentials.groupID],
-            roles: isOwn ? .all : .none)
+            processID: credentials.processID, userID: credentials.userID, groupIDs: groupIDs.sorted(),
+            roles: self.administration.roles(of: session))
         _ = self.hypervisor.perform(.open(identity), by: session.caller)
     }
 
@@ -286,6 +305,7 @@ final class DaemonLoop {
         try? self.poller.remove(session.link.socket.descriptor.rawValue)
         self.strangers.end(session.link)
         let outcome = self.hypervisor.perform(.close, by: session.caller)
+        self.administration.record(outcome.records, because: reason)
         _ = self.carryOut(outcome.effects)
         self.logger.debug("session ends: \(reason)", metadata: Self.metadata(session))
     }

@@ -28,7 +28,12 @@ package struct HypervisorConfiguration: Sendable {
     /// Ends when it had no partition for so long; nil: never.
     package var idleTimeout: Duration?
     package var allowedUsers: AllowedUsers = .ownerAndRoot
-    /// Whether SIGTERM, SIGINT and SIGHUP end it cleanly. Only for a process that is nothing but a hypervisor.
+    /// What administrators wrote down. It decides instead of ``vlans`` and ``vlanLimits``, if it is there.
+    package var settings: HypervisorSettings?
+    /// Reads what they wrote anew, on a thread of its own; nil: it is not written anywhere.
+    package var readSettings: (@Sendable () -> Result<HypervisorSettings, SettingsRefusal>)?
+    /// Whether SIGTERM and SIGINT end it cleanly, and SIGHUP has it read its configuration again, or, if it has none,
+    /// ends it too. Only for a process that is nothing but a hypervisor.
     package var handlesSignals = false
     /// Sessions at one time, those included that have not said anything yet.
     package var sessionsMaximum = 1024

@@ -37,8 +37,7 @@ package final class HypervisorDaemon: Sendable {
         do throws(SystemCallError) {
             if configuration.handlesSignals {
                 let signals = try TerminationSignals.install()
-                try self.serve(lock, plan, pools, signals: signals.descriptor)
-                _ = consume signals
+                try self.serve(lock, plan, pools, signals: signals)
             } else {
                 try self.serve(lock, plan, pools, signals: nil)
             }
@@ -58,7 +57,7 @@ package final class HypervisorDaemon: Sendable {
     }
 
     private func serve(
-        _ lock: consuming FileLock, _ plan: Plan, _ pools: [BlockMaker], signals: Int32?
+        _ lock: consuming FileLock, _ plan: Plan, _ pools: [BlockMaker], signals: TerminationSignals?
     ) throws(SystemCallError) {
         let path = self.configuration.socketPath
         let listener = try ListeningSocket(self.configuration, lock: lock)
@@ -86,6 +85,8 @@ extension HypervisorDaemon {
         var blocksMaximum: Int
         var sessionsMaximum: Int
         var adoptedMaximum: Int
+        /// However many an administrator wants.
+        var sessionsPossible: Int
         /// What is left of the pools that were asked for: this part of their blocks.
         var layouts: [PoolLayout]
     }
@@ -112,10 +113,10 @@ extension HypervisorDaemon {
         }
         // A quarter of the rest each for sessions and for SMBs of earlier hypervisors; pairs and growth have what is left.
         let left = available - count
-        let sessionsMaximum = max(1, min(self.configuration.sessionsMaximum, left / 4))
+        let possible = max(1, left / 4)
         return Plan(
-            blocksMaximum: count + left / 4, sessionsMaximum: sessionsMaximum, adoptedMaximum: left / 4,
-            layouts: layouts)
+            blocksMaximum: count + left / 4, sessionsMaximum: min(self.configuration.sessionsMaximum, possible),
+            adoptedMaximum: left / 4, sessionsPossible: possible, layouts: layouts)
     }
 
     private func layout(_ pool: PoolConfiguration, isHuge: Bool) -> PoolLayout {

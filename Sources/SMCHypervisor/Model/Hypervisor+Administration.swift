@@ -37,7 +37,7 @@ extension Hypervisor {
         case .revoke(let partition, let vlan): try self.revoke(identity, partition, vlan)
         case .reload:
             try self.require(.configure, on: nil, identity)
-            throw Refused(.notSupported)
+            self.effects.append(.readSettings)
         }
     }
 

@@ -27,6 +27,16 @@ extension Hypervisor {
         return page
     }
 
+    /// What administrators decide, whole: pools, VLANs, partitions, authorisations.
+    var administeredBooks: HypervisorStatus {
+        var status = self.tables
+        status.definitions = self.partitions.values.map(\.definition).sorted { $0.name < $1.name }
+        for (_, books) in self.vlans.sorted(by: { $0.key < $1.key }) {
+            status.authorisations += books.authorisations.values.sorted { $0.partition < $1.partition }
+        }
+        return status
+    }
+
     /// Pools and VLANs.
     private var tables: HypervisorStatus {
         var status = HypervisorStatus(
@@ -76,6 +86,7 @@ extension Hypervisor {
             }
         }
         status.smbs += self.adoptedStatuses { shown.contains($0) }
+        status.usages = self.usages(for: identity)
         if identity.roles.include(.look, on: nil) {
             status.definitions = self.partitions.values.map(\.definition).sorted { $0.name < $1.name }
         }
@@ -83,5 +94,32 @@ extension Hypervisor {
             status.authorisations += books.authorisations.values.sorted { $0.partition < $1.partition }
         }
         return status
+    }
+
+    /// Who uses how much memory of which VLAN.
+    private func usages(for identity: CallerIdentity) -> [UsageStatus] {
+        let usages = self.pools.memberByteCounts.compactMap { account, byteCount -> UsageStatus? in
+            guard let books = self.vlans[account.vlan] else { return nil }
+            let name: String
+            var session: Session?
+            switch account.partition {
+            case .defined(let defined): name = defined
+            case .session(let caller):
+                session = self.sessions[caller]
+                name = session?.name ?? ""
+            }
+            let isOwn = session?.identity.userID == identity.userID
+            guard isOwn || identity.roles.include(.look, on: account.vlan) else { return nil }
+            let limit =
+                session == nil
+                ? books.authorisations[name]?.limitByteCount ?? books.definition.partitionLimitByteCount
+                : books.definition.partitionLimitByteCount
+            return UsageStatus(
+                partition: name, processID: session?.identity.processID, vlan: account.vlan, usedByteCount: byteCount,
+                limitByteCount: limit)
+        }
+        return usages.sorted {
+            ($0.vlan.name, $0.partition, $0.processID ?? 0) < ($1.vlan.name, $1.partition, $1.processID ?? 0)
+        }
     }
 }

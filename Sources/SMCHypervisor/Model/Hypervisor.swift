@@ -32,7 +32,7 @@ package struct Hypervisor {
         }
     }
 
-    let configuration: Configuration
+    private(set) var configuration: Configuration
     package let cec: CECID
     private var random: any RandomNumberGenerator
     var isFunctionEnabled = true
@@ -84,6 +84,11 @@ package struct Hypervisor {
         for authorisation in configuration.authorisations {
             self.vlans[authorisation.vlan]?.authorisations[authorisation.partition] = authorisation
         }
+    }
+
+    /// Partitions at one time; more than that many that are there already stay.
+    package mutating func limitPartitions(to maximum: Int) {
+        self.configuration.partitionsMaximum = maximum
     }
 
     /// How many partitions there are now.

@@ -76,6 +76,8 @@ package enum Effect: Hashable, Sendable {
     case write(BlockID, offset: Int, bytes: [UInt8])
     /// Exchange an aligned word of the block if it is as expected, and put what it was into the answer.
     case compareAndMove(BlockID, offset: Int, expected: UInt64, desired: UInt64)
+    /// Read the configuration again; the answer waits for what comes of it.
+    case readSettings
     /// Take all bits of the arrays of these directions, and put them into the answer.
     case takeStatusBits(PairID, [Direction])
 }

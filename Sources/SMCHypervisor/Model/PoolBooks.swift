@@ -56,6 +56,17 @@ struct PoolBooks: Sendable {
 
     // MARK: Looking
 
+    /// Bytes of each partition on each of its VLANs.
+    var memberByteCounts: [BlockHolder: Int] {
+        var counts: [BlockHolder: Int] = [:]
+        for (account, byteCount) in self.usedByteCounts {
+            if case .member(let partition, let vlan) = account {
+                counts[BlockHolder(vlan: vlan, partition: partition)] = byteCount
+            }
+        }
+        return counts
+    }
+
     func usedByteCount(_ account: PoolAccount) -> Int {
         self.usedByteCounts[account] ?? 0
     }

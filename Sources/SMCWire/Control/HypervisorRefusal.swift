@@ -39,6 +39,7 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
     case smbEnded = 37
     case unsuitableMemory = 40
     case tooManySessions = 41
+    case unsuitableConfiguration = 50
 
     /// As `Docs/Hypervisor.md` and the audit log name it, for instance `poolExhausted`.
     package var name: String {
@@ -106,6 +107,8 @@ package enum HypervisorRefusal: UInt16, Error, Hashable, Sendable, CaseIterable 
         case .smbEnded:
             "No memory was left to replace what a peer had, so the SMB has ended; create another, or grow the pool."
         case .poolInUse: "The memory is in use; have it given back first."
+        case .unsuitableConfiguration:
+            "The configuration cannot be put into force, and nothing of it was; `smc hypervisor --check-config` says why."
         }
     }
 }

@@ -9,6 +9,7 @@ package struct HypervisorStatus: Hashable, Sendable {
     package var partitions: [PartitionStatus]
     package var smbs: [SMBStatus]
     package var connections: [ConnectionStatus]
+    package var usages: [UsageStatus] = []
     /// What administrators defined.
     package var definitions: [PartitionDefinition]
     package var authorisations: [Authorisation]
@@ -96,6 +97,26 @@ package struct PartitionStatus: Hashable, Sendable {
         self.processID = processID
         self.userID = userID
         self.addresses = addresses
+    }
+}
+
+/// Memory of a VLAN that one partition uses, what it has given back but somebody still holds included.
+package struct UsageStatus: Hashable, Sendable {
+    /// Empty when the partition has ended and its memory has not come back yet.
+    package var partition: String
+    /// Nil for a partition that administrators defined: all its sessions use one account.
+    package var processID: Int32?
+    package var vlan: VLANID
+    package var usedByteCount: Int
+    /// Nil: as much as the VLAN.
+    package var limitByteCount: Int?
+
+    package init(partition: String, processID: Int32?, vlan: VLANID, usedByteCount: Int, limitByteCount: Int?) {
+        self.partition = partition
+        self.processID = processID
+        self.vlan = vlan
+        self.usedByteCount = usedByteCount
+        self.limitByteCount = limitByteCount
     }
 }
 

@@ -8,6 +8,7 @@ package struct StatusPage: Hashable, Sendable {
         case connection(ConnectionStatus)
         case definition(PartitionDefinition)
         case authorisation(Authorisation)
+        case usage(UsageStatus)
     }
 
     package var processID: Int32
@@ -43,6 +44,7 @@ package struct StatusPage: Hashable, Sendable {
         items += status.connections.map { Item.connection($0) }
         items += status.definitions.map { Item.definition($0) }
         items += status.authorisations.map { Item.authorisation($0) }
+        items += status.usages.map { Item.usage($0) }
         return items
     }
 
@@ -55,6 +57,7 @@ package struct StatusPage: Hashable, Sendable {
             case .connection(let connection): status.connections.append(connection)
             case .definition(let definition): status.definitions.append(definition)
             case .authorisation(let authorisation): status.authorisations.append(authorisation)
+            case .usage(let usage): status.usages.append(usage)
             }
         }
     }
@@ -157,6 +160,13 @@ extension StatusPage.Item {
         case .authorisation(let authorisation):
             body.integer(5 as UInt8)
             authorisation.encode(into: &body)
+        case .usage(let usage):
+            body.integer(6 as UInt8)
+            body.text(usage.partition, limit: ControlLimits.nameByteCount)
+            body.optional(usage.processID) { $0.integer(UInt32(bitPattern: $1)) }
+            body.vlan(usage.vlan)
+            body.count(usage.usedByteCount)
+            body.optional(usage.limitByteCount) { $0.count($1) }
         }
     }
 
@@ -191,6 +201,17 @@ extension StatusPage.Item {
                     report: try ConnectionReport(decoding: &body)))
         case 4: self = .definition(try PartitionDefinition(decoding: &body))
         case 5: self = .authorisation(try Authorisation(decoding: &body))
+        case 6:
+            self = .usage(
+                UsageStatus(
+                    partition: try body.text("partition name", limit: ControlLimits.nameByteCount),
+                    processID: try body.optional("process") { (reader) throws(ControlWireError) in
+                        Int32(bitPattern: try reader.integer(UInt32.self))
+                    },
+                    vlan: try body.vlan(), usedByteCount: try body.count("used bytes", limit: .max),
+                    limitByteCount: try body.optional("limit") { (reader) throws(ControlWireError) in
+                        try reader.count("limit", limit: .max)
+                    }))
         default: throw .invalidField("item kind")
         }
     }

@@ -164,7 +164,7 @@ extension SessionFuzzer {
             case .replace(_, let new): self.noteNew(new)
             case .sendBlock: break
             case .keepAdopted, .dropAdopted: self.expect(false, "memory is adopted that nobody brought")
-            case .makeBlocks, .dropBlocks: self.expect(false, "a pool changes that nobody asked to")
+            case .makeBlocks, .dropBlocks, .readSettings: self.expect(false, "something is done that nobody asked for")
             case .read(let block, let offset, let byteCount): self.noteUse(block, offset, byteCount)
             case .write(let block, let offset, let bytes): self.noteUse(block, offset, bytes.count)
             case .compareAndMove(let block, let offset, _, _): self.noteUse(block, offset, 8)

@@ -63,7 +63,7 @@ extension ModelRun {
             self.revoke(caller, some.name, some.vlan)
         case .resizePool:
             if number % 2 == 0 { self.growPool(caller, number / 2) } else { self.shrinkPool(caller, number / 2) }
-        case .reload: _ = self.administer(.reload, caller, false)
+        case .reload: _ = self.administer(.reload, caller, self.has(.configure, nil, caller))
         case .setRoles:
             caller.identity.roles = number % 3 == 0 ? .none : .all
             _ = self.model.perform(.setRoles(caller.identity.roles), by: caller.id)

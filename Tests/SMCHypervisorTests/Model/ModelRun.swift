@@ -107,7 +107,7 @@ struct ModelRun {
                 let isKnown = self.books.pairs[id.rawValue] != nil || self.books.droppedPairs.contains(id.rawValue)
                 self.expect(isKnown && (0..<ReferenceBooks.bitsPerDirection).contains(bit), "a stray signal")
             case .keepAdopted, .dropAdopted: self.expect(false, "memory is adopted that nobody brought")
-            case .replace, .read, .write, .compareAndMove, .takeStatusBits: break
+            case .replace, .read, .write, .compareAndMove, .takeStatusBits, .readSettings: break
             case .makeBlocks, .dropBlocks: self.expect(false, "memory is made or dropped without being asked for")
             }
         }
