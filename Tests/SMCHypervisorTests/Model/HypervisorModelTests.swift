@@ -1,10 +1,11 @@
+import Foundation
 import SMCHypervisor
 import SMCTesting
 import SMCWire
 import Testing
 
 /// Random instructions of many callers, the rightful and the others, against a second set of books.
-@Suite struct HypervisorModelTests {
+@Suite(.serialized) struct HypervisorModelTests {
     static let stepsPerSeed = 250_000
     /// Steps of one model: long enough to fill everything, short enough to be shrunk.
     static let stepsPerRun = 1000
@@ -14,27 +15,13 @@ import Testing
         seed: UInt64
     ) async {
         print("HypervisorModelTests.randomInstructionsKeepTheInvariants: seed \(seed)")
-        var random = SeededGenerator(seed: seed)
-        var counts: [AuditRecord.Action: Int] = [:]
-        var refusedCount = 0
-        var endedCount = 0
-        for _ in 0..<Self.stepsPerSeed / Self.stepsPerRun {
-            await Task.yield()  // Other tests want the thread as well.
-            let modelSeed = random.next()
-            let steps = (0..<Self.stepsPerRun).map { _ in ModelStep.random(using: &random) }
-            var run = ModelRun(seed: modelSeed)
-            for (index, step) in steps.enumerated() where run.failure == nil {
-                run.run(step)
-                if index % 32 == 0 { run.checkBooks() }
-            }
-            run.closeAll()
-            counts.merge(run.counts) { $0 + $1 }
-            refusedCount += run.refusedCount
-            endedCount += run.endedCount
-            guard let failure = run.failure else { continue }
-            Issue.record("\(failure)\n\(Self.counterExample(steps, modelSeed))")
-            return
+        // On a thread of its own: it would keep other tests from those that all tasks share.
+        let result = await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: Self.run(seed)) }
         }
+        if let failure = result.failure { Issue.record("\(failure)") }
+        guard result.failure == nil else { return }
+        let (counts, refusedCount, endedCount) = (result.counts, result.refusedCount, result.endedCount)
         // The steps must get somewhere, or nothing was tried: each kind of instruction is granted often.
         for action: AuditRecord.Action in [
             .join, .establish, .withdraw, .create, .bind, .accept, .reject, .unbind, .renew, .destroy, .createVLAN,
@@ -45,6 +32,36 @@ import Testing
         }
         #expect(refusedCount > Self.stepsPerSeed / 10, "hardly anything was refused")
         #expect(endedCount > 50, "there was hardly ever too little memory to replace what a peer had")
+    }
+
+    private struct Result: Sendable {
+        var failure: String?
+        var counts: [AuditRecord.Action: Int] = [:]
+        var refusedCount = 0
+        var endedCount = 0
+    }
+
+    private static func run(_ seed: UInt64) -> Result {
+        var result = Result()
+        var random = SeededGenerator(seed: seed)
+        for _ in 0..<Self.stepsPerSeed / Self.stepsPerRun {
+            let modelSeed = random.next()
+            let steps = (0..<Self.stepsPerRun).map { _ in ModelStep.random(using: &random) }
+            var run = ModelRun(seed: modelSeed)
+            for (index, step) in steps.enumerated() where run.failure == nil {
+                run.run(step)
+                if index % 32 == 0 { run.checkBooks() }
+            }
+            run.closeAll()
+            result.counts.merge(run.counts) { $0 + $1 }
+            result.refusedCount += run.refusedCount
+            result.endedCount += run.endedCount
+            if let failure = run.failure {
+                result.failure = "\(failure)\n\(Self.counterExample(steps, modelSeed))"
+                break
+            }
+        }
+        return result
     }
 
     /// The shortest list of steps that still fails, and what it does.
