@@ -1,7 +1,8 @@
-# The two commands that do everything on a fresh machine (Debian 12 with the Swift toolchain, root or sudo):
+# The commands that do everything on a fresh machine (Debian 12 with the Swift toolchain, root or sudo):
 #
 #     make demo    install what is missing, build, send data over every path, print one table
 #     make test    install what is missing, build, run every test, the lab's included
+#     make bench   measure us beside others on this machine; Docs/Benchmarks.md explains the table
 
 SHELL := /bin/bash
 
@@ -11,11 +12,14 @@ PACKAGES := \
 	libibverbs-dev librdmacm-dev pkg-config gcc libc6-dev git \
 	python3 iproute2 kmod busybox-static zstd qemu-system-x86 \
 	rdma-core ibverbs-providers ibverbs-utils perftest rdmacm-utils \
-	tcpdump tshark strace procps
+	tcpdump tshark strace procps valgrind binutils
+
+# What only the benchmarks need: those whom we are compared with.
+BENCH_PACKAGES := ucx-utils
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test build lint install lab-test clean
+.PHONY: demo test bench budgets bench-build build lint install lab-test clean
 
 demo: build
 	Docs/Examples/demo/demo .build/release/smc
@@ -24,8 +28,23 @@ test: install lint
 	swift build --build-tests
 	swift test --skip-build
 	swift build -c release --product smc
+	$(MAKE) budgets
 	Tests/Lab/selftest
 	Tests/Lab/test --smc .build/release/smc
+
+# Everybody in one interleaved run. BENCH_OPTIONS="--quick", "--only small": see --help.
+bench: PACKAGES += $(BENCH_PACKAGES)
+bench: bench-build
+	$(BENCHMARKS) run $(BENCH_OPTIONS)
+
+# Instructions, allocations, retains and system calls for each message, against Tests/Benchmarks/budgets.json.
+budgets: bench-build
+	$(BENCHMARKS) budgets
+
+BENCHMARKS := .build/benchmarks/release/Benchmarks
+
+bench-build: build
+	swift build -c release --package-path Tests/Benchmarks --scratch-path .build/benchmarks
 
 build: install
 	swift build -c release --product smc

@@ -73,3 +73,7 @@ struct Measurement: Hashable {
         self.size = size
     }
 }
+
+extension Measurement: CustomStringConvertible {
+    var description: String { "\(self.contender.title), \(self.pattern.rawValue), \(self.size) B" }
+}

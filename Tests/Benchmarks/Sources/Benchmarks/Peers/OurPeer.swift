@@ -1,6 +1,7 @@
 import CBaseline
 import Foundation
 import SMC
+import Synchronization
 
 /// Runs swift-smc, by its public API alone.
 struct OurPeer {
@@ -168,4 +169,21 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
         thread.stackSize = 1 << 20
         thread.start()
     }
+}
+
+/// Runs a task while this thread waits for it. With an asynchronous `main` the first thread would end, which valgrind
+/// does not survive.
+func waitForTask(_ body: @escaping @Sendable () async throws -> Void) throws {
+    let done = DispatchSemaphore(value: 0)
+    let failure = Mutex<(any Error)?>(nil)
+    Task {
+        do {
+            try await body()
+        } catch {
+            failure.withLock { $0 = error }
+        }
+        done.signal()
+    }
+    done.wait()
+    if let error = failure.withLock({ $0 }) { throw error }
 }

@@ -22,6 +22,9 @@ struct RunCommand: ParsableCommand {
     @Option(help: "Where the results go.")
     var results = "Tests/Benchmarks/results.json"
 
+    @Flag(name: .shortAndLong, help: "Print every single measurement.")
+    var verbose = false
+
     @Flag(help: "Measure nothing; print the table of the results.")
     var table = false
 
@@ -63,18 +66,15 @@ struct RunCommand: ParsableCommand {
         for round in 1...(self.quick ? 3 : self.rounds) {
             let state = try laboratory.measure(line)
             machine.rawLine.append(state)
-            print("round \(round): raw cache line \(Results.short(state)) ns", terminator: "")
+            print("round \(round): raw cache line \(Results.short(state)) ns")
             for measurement in measurements {
                 let value = measurement == line ? state : try laboratory.measure(measurement)
                 samples[measurement, default: []].append(value)
-                print(
-                    ", \(measurement.contender.rawValue) \(measurement.pattern.rawValue) \(measurement.size):",
-                    terminator: " ")
-                print(Results.short(value), terminator: "")
+                guard self.verbose else { continue }
+                print("  \(measurement): \(Results.short(value)) ns")
             }
-            print("")
         }
         machine.load.append(Machine.loadNow)
-        return Results(machine: machine, rows: rows.map { Results.Entry($0, samples: samples) })
+        return Results(machine: machine, rows: rows.map { Results.Entry($0, samples: samples, machine: machine) })
     }
 }
