@@ -35,6 +35,8 @@ test: install lint
 # Everybody in one interleaved run. BENCH_OPTIONS="--quick", "--only small": see --help.
 bench: PACKAGES += $(BENCH_PACKAGES)
 bench: bench-build
+	swift build -c release --package-path Tests/Benchmarks --scratch-path .build/benchmarks-unchecked \
+		-Xswiftc -DSMC_UNCHECKED_FOR_BENCHMARK
 	$(BENCHMARKS) run $(BENCH_OPTIONS)
 
 # Instructions, allocations, retains and system calls for each message, against Tests/Benchmarks/budgets.json.

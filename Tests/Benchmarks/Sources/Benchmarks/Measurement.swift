@@ -3,6 +3,8 @@ import ArgumentParser
 /// Who is measured.
 enum Contender: String, CaseIterable, ExpressibleByArgument {
     case ours
+    /// Ours, built without the checks of what a peer writes.
+    case unchecked
     case ring = "c-ring"
     case line = "raw-line"
     case futex
@@ -21,6 +23,7 @@ enum Contender: String, CaseIterable, ExpressibleByArgument {
     var title: String {
         switch self {
         case .ours: "swift-smc"
+        case .unchecked: "swift-smc without validation"
         case .ring: "C reference ring"
         case .line: "raw cache line"
         case .futex: "futex"

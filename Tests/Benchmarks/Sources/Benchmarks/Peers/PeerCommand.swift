@@ -22,7 +22,7 @@ struct PeerCommand: ParsableCommand {
         baseline_print_by_line()
         baseline_end_with_parent()
         if let processor { try check(Int64(baseline_pin(Int32(processor))), "choose a processor") }
-        if self.contender == .ours {
+        if self.contender == .ours || self.contender == .unchecked {
             try waitForTask { try await OurPeer(command: self).run() }
         } else {
             try BaselinePeer(command: self).run()

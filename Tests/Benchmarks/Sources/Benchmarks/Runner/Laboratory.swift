@@ -5,6 +5,7 @@ import Foundation
 /// they found.
 final class Laboratory {
     private let executable: String
+    private let unchecked: String
     private let hypervisor: HypervisorProcess
     private var nextName = 0
     /// Steps that a measurement takes for `duration`.
@@ -14,9 +15,11 @@ final class Laboratory {
 
     /// - Parameters:
     ///   - smc: the program that has the hypervisor.
+    ///   - unchecked: this program, built without validation.
     ///   - duration: seconds that one measurement should take.
-    init(smc: String, duration: Double) throws {
+    init(smc: String, unchecked: String, duration: Double) throws {
         self.executable = try Child.ownPath()
+        self.unchecked = unchecked
         self.duration = duration
         self.processors = ProcessInfo.processInfo.activeProcessorCount > 1 ? [0, 1] : [nil, nil]
         self.hypervisor = try HypervisorProcess(smc: smc)
@@ -48,7 +51,7 @@ final class Laboratory {
         var memory: Int32 = -1
         defer { if memory >= 0 { close(memory) } }
         switch measurement.contender {
-        case .ours: place = self.hypervisor.socket
+        case .ours, .unchecked: place = self.hypervisor.socket
         case .ring, .line, .futex:
             memory = Int32(try check(Int64(baseline_memory_file(baseline_ring_memory_size)), "make memory"))
             place = "/proc/\(getpid())/fd/\(memory)"
@@ -62,15 +65,19 @@ final class Laboratory {
             "peer", "--contender", measurement.contender.rawValue, "--pattern", measurement.pattern.rawValue,
             "--size", "\(measurement.size)", "--count", "\(count)", "--place", place,
         ]
-        guard measurement.contender != .memcpy else {
-            return try self.results(of: [Child(self.executable, arguments + self.processor(0))])
+        let program = measurement.contender == .unchecked ? self.unchecked : self.executable
+        guard FileManager.default.isExecutableFile(atPath: program) else {
+            throw BenchmarkError("\(program) is missing: 'make bench' builds it")
         }
-        let server = try Child(self.executable, arguments + ["--serves"] + self.processor(1))
+        guard measurement.contender != .memcpy else {
+            return try self.results(of: [Child(program, arguments + self.processor(0))])
+        }
+        let server = try Child(program, arguments + ["--serves"] + self.processor(1))
         defer { server.end() }
         guard let ready = server.line(), ready.hasPrefix("ready "), let port = Int(ready.dropFirst(6)) else {
             throw BenchmarkError("the server of \(measurement) did not start")
         }
-        let client = try Child(self.executable, arguments + ["--port", "\(port)"] + self.processor(0))
+        let client = try Child(program, arguments + ["--port", "\(port)"] + self.processor(0))
         defer { client.end() }
         return try self.results(of: [client, server])
     }

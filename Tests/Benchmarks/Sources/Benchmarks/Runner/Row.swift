@@ -120,6 +120,12 @@ struct Row {
         Row(
             "thousand", "8 B one-way, 1,000 connections in turn, vs one", Self.ours(.thousand),
             Self.ours(.oneOfThousand), goal: .atMost(1.5)),
+        Row(
+            "validation", "8 B one-way vs a build without validation", Self.ours(.pingPong),
+            Measurement(.unchecked, .pingPong), goal: .atMost(1.03)),
+        Row(
+            "validation", "64 KiB stream vs a build without validation", Self.ours(.stream, 65_536),
+            Measurement(.unchecked, .stream, 65_536), .gibibytesPerSecond, .atLeast(0.97)),
     ]
 
     private init(

@@ -10,6 +10,9 @@ struct RunCommand: ParsableCommand {
     @Option(help: "The program smc, which has the hypervisor.")
     var smc = ".build/release/smc"
 
+    @Option(help: "This program, built without validation.")
+    var unchecked = ".build/benchmarks-unchecked/release/Benchmarks"
+
     @Option(help: "Rounds; in each everybody is measured once.")
     var rounds = 7
 
@@ -53,7 +56,7 @@ struct RunCommand: ParsableCommand {
 
     private func measure() throws -> Results {
         let rows = Row.all.filter { self.only.isEmpty || self.only.contains($0.group) }
-        let laboratory = try Laboratory(smc: self.smc, duration: self.quick ? 0.03 : 0.15)
+        let laboratory = try Laboratory(smc: self.smc, unchecked: self.unchecked, duration: self.quick ? 0.03 : 0.15)
         var machine = Machine()
         var samples: [Measurement: [Double]] = [:]
         // Each once, in the order of the table.
