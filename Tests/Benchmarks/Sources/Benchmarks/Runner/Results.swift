@@ -18,6 +18,7 @@ struct Results: Codable {
         /// For example "<= 0.5"; nil for rows that are only to be seen.
         var goal: String?
         var holds: Bool?
+        /// How many pairs were measured.
         var rounds: Int
         /// The machine's state in these rounds: raw cache line one-way in ns at the 10th, 50th and 90th percentile.
         var rawLine: [Double]
@@ -84,7 +85,7 @@ struct Spread {
 
 extension Results.Entry {
     /// - Parameter samples: nanoseconds of each round.
-    init(_ row: Row, samples: [Measurement: [Double]], machine: Machine) {
+    init(_ row: Row, samples: [Measurement: [Double]], rawLine: [Double], date: String) {
         func values(_ measurement: Measurement) -> [Double] {
             (samples[measurement] ?? []).map { row.unit.value(nanoseconds: $0, size: measurement.size) }
         }
@@ -95,9 +96,9 @@ extension Results.Entry {
         self.baseline = Spread(baseline).percentile(50)
         self.baselineName = row.baseline.contender.title
         self.rounds = baseline.count
-        let line = Spread(machine.rawLine)
+        let line = Spread(rawLine)
         self.rawLine = [10, 50, 90].map { line.percentile($0) }
-        self.date = machine.date
+        self.date = date
         if let ours = row.ours.map(values) {
             let ratios = Spread(zip(ours, baseline).map { $0 / $1 })
             self.ours = Spread(ours).percentile(50)

@@ -58,26 +58,58 @@ struct RunCommand: ParsableCommand {
         let rows = Row.all.filter { self.only.isEmpty || self.only.contains($0.group) }
         let laboratory = try Laboratory(smc: self.smc, unchecked: self.unchecked, duration: self.quick ? 0.03 : 0.15)
         var machine = Machine()
-        var samples: [Measurement: [Double]] = [:]
-        // Each once, in the order of the table.
+        var groups: [Group] = []
+        for row in rows where !groups.contains(where: { $0.name == row.group }) {
+            groups.append(Group(name: row.group, rows: rows.filter { $0.group == row.group }))
+        }
+        for round in 1...(self.quick ? 3 : self.rounds) {
+            for index in groups.indices {
+                try groups[index].measure(in: laboratory, isVerbose: self.verbose)
+            }
+            let states = groups.compactMap(\.rawLine.last).map(Results.short)
+            print("round \(round): raw cache line \(states.joined(separator: ", ")) ns")
+        }
+        machine.rawLine = groups.flatMap(\.rawLine)
+        machine.load.append(Machine.loadNow)
+        return Results(machine: machine, rows: groups.flatMap { $0.entries(date: machine.date) })
+    }
+}
+
+/// Rows that are measured right after one another, so that the machine is in the same state for all of them.
+private struct Group {
+    let name: String
+    let rows: [Row]
+    /// What is measured in a round, each once, in the order of the table.
+    let measurements: [Measurement]
+    private(set) var rawLine: [Double] = []
+    private var samples: [Measurement: [Double]] = [:]
+
+    init(name: String, rows: [Row]) {
+        self.name = name
+        self.rows = rows
         var measurements: [Measurement] = []
         for measurement in rows.flatMap({ [$0.ours, $0.baseline].compactMap(\.self) })
         where !measurements.contains(measurement) {
             measurements.append(measurement)
         }
-        let line = Measurement(.line, .pingPong)
-        for round in 1...(self.quick ? 3 : self.rounds) {
-            let state = try laboratory.measure(line)
-            machine.rawLine.append(state)
-            print("round \(round): raw cache line \(Results.short(state)) ns")
-            for measurement in measurements {
-                let value = measurement == line ? state : try laboratory.measure(measurement)
-                samples[measurement, default: []].append(value)
-                guard self.verbose else { continue }
-                print("  \(measurement): \(Results.short(value)) ns")
+        self.measurements = measurements
+    }
+
+    /// Differences of a few percent need more pairs.
+    private var repeats: Int { self.name == "validation" ? 3 : 1 }
+
+    mutating func measure(in laboratory: Laboratory, isVerbose: Bool) throws {
+        self.rawLine.append(try laboratory.measure(Measurement(.line, .pingPong)))
+        for _ in 0..<self.repeats {
+            for measurement in self.measurements {
+                let value = try laboratory.measure(measurement)
+                self.samples[measurement, default: []].append(value)
+                if isVerbose { print("  \(measurement): \(Results.short(value)) ns") }
             }
         }
-        machine.load.append(Machine.loadNow)
-        return Results(machine: machine, rows: rows.map { Results.Entry($0, samples: samples, machine: machine) })
+    }
+
+    func entries(date: String) -> [Results.Entry] {
+        self.rows.map { Results.Entry($0, samples: self.samples, rawLine: self.rawLine, date: date) }
     }
 }
