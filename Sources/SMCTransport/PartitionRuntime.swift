@@ -156,7 +156,8 @@ package final class PartitionRuntime: Sendable {
                 remote: "\(peer)"))
         let connection = StreamConnection(
             carrier: carrier, record: record, channel: channel, localAddress: local, peerAddress: peer,
-            peerHostName: peerHostName, flushTimeout: self.configuration.flushTimeout
+            peerHostName: peerHostName, flushTimeout: self.configuration.flushTimeout,
+            waiting: self.configuration.waiting, messageByteCountMax: self.configuration.messageByteCountMax
         ) { [weak self] in
             self?.sharedMemory.reportClosed(identifier)
             _ = self?.connections.withLock { $0.removeValue(forKey: identifier) }

@@ -1,3 +1,4 @@
+internal import SMCMemory
 package import SMCProtocol
 package import SMCSystem
 internal import Synchronization
@@ -20,26 +21,33 @@ package final class StreamConnection: Sendable {
     private let flushTimeout: Duration
     private let isClosed = Atomic<Bool>(false)
     private let onClose: @Sendable () -> Void
-    // One task or thread in each direction, for as long as its call lasts, waiting included.
+    // One task or thread in each direction, for as long as its call lasts, waiting included. Over elements their ends
+    // keep this themselves.
     private let isSending = Atomic<Bool>(false)
     private let isReceiving = Atomic<Bool>(false)
-    // How long a read spins before it sleeps; follows what spinning brought lately.
-    private let spinBudget = Atomic<Int>(SpinLimits.initial)
-
-    enum SpinLimits {
-        /// Looks at the ring, about 20-40 ns each on a processor whose peer is near.
-        static let initial = 500
-        static let least = 50
-        static let most = Processor.count > 1 ? 2000 : 50
-    }
+    private let waitingMode: Atomic<UInt8>
+    private let sendSpinner = Spinner()
+    private let receiveSpinner = Spinner()
+    /// The carrier, if it is that.
+    let element: ElementTransport?
+    /// Bytes of TCP that wait to be looked at in one piece.
+    let inbox = Inbox()
+    /// Messages that are longer than this are refused, whoever sends them.
+    package let messageByteCountMax: Int
+    /// A message that came in part.
+    let hasPartialMessage = Atomic<Bool>(false)
+    let partialMessage = Mutex<PartialMessage?>(nil)
 
     init(
         carrier: Carrier, record: DecisionRecord, channel: TCPChannel, localAddress: SocketAddress,
-        peerAddress: SocketAddress, peerHostName: String?, flushTimeout: Duration,
-        onClose: @escaping @Sendable () -> Void
+        peerAddress: SocketAddress, peerHostName: String?, flushTimeout: Duration, waiting: Waiting = .adaptive,
+        messageByteCountMax: Int = 1 << 30, onClose: @escaping @Sendable () -> Void
     ) {
         self.onClose = onClose
         self.carrier = carrier
+        if case .element(let transport) = carrier { self.element = transport } else { self.element = nil }
+        self.waitingMode = Atomic(waiting.rawValue)
+        self.messageByteCountMax = messageByteCountMax
         self.record = record
         self.channel = channel
         self.localAddress = localAddress
@@ -63,6 +71,15 @@ package final class StreamConnection: Sendable {
         }
     }
 
+    /// How calls wait that have to.
+    package var waiting: Waiting {
+        get { Waiting(rawValue: self.waitingMode.load(ordering: .relaxed)) ?? .adaptive }
+        set { self.waitingMode.store(newValue.rawValue, ordering: .relaxed) }
+    }
+
+    /// Signals sent to the peer so far, because it slept; nil where that is not known.
+    package var signalCount: Int? { self.element?.signalCount }
+
     // MARK: Without waiting
 
     @unsafe
@@ -80,62 +97,87 @@ package final class StreamConnection: Sendable {
         return try unsafe self.load(into: buffer)
     }
 
-    private func beginSending() throws(TransportError) {
-        guard !self.isSending.exchange(true, ordering: .acquiring) else { throw .concurrentUse }
+    @inline(__always)
+    func beginSending() throws(TransportError) {
+        let isFirst =
+            if let element = self.element {
+                element.sender.begin()
+            } else {
+                !self.isSending.exchange(true, ordering: .acquiring)
+            }
+        guard isFirst else { throw .concurrentUse }
     }
 
-    private func endSending() {
-        self.isSending.store(false, ordering: .releasing)
+    @inline(__always)
+    func endSending() {
+        if let element = self.element { element.sender.end() } else { self.isSending.store(false, ordering: .releasing) }
     }
 
-    private func beginReceiving() throws(TransportError) {
-        guard !self.isReceiving.exchange(true, ordering: .acquiring) else { throw .concurrentUse }
+    @inline(__always)
+    func beginReceiving() throws(TransportError) {
+        let isFirst =
+            if let element = self.element {
+                element.receiver.begin()
+            } else {
+                !self.isReceiving.exchange(true, ordering: .acquiring)
+            }
+        guard isFirst else { throw .concurrentUse }
     }
 
-    private func endReceiving() {
-        self.isReceiving.store(false, ordering: .releasing)
-    }
-
-    private func store(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int {
-        switch self.carrier {
-        case .element(let transport): try unsafe transport.trySend(bytes)
-        case .tcp(let transport): try unsafe transport.trySend(bytes)
+    @inline(__always)
+    func endReceiving() {
+        if let element = self.element {
+            element.receiver.end()
+        } else {
+            self.isReceiving.store(false, ordering: .releasing)
         }
     }
 
-    private func load(into buffer: UnsafeMutableRawBufferPointer) throws(TransportError) -> ReceiveResult {
-        switch self.carrier {
-        case .element(let transport): try unsafe transport.tryReceive(into: buffer)
-        case .tcp(let transport): try unsafe transport.tryReceive(into: buffer)
-        }
+    @inline(__always)
+    func store(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int {
+        if let element = self.element { return try unsafe element.trySend(bytes) }
+        return try unsafe self.transport.trySend(bytes)
     }
 
-    private var transport: any Transport {
+    @inline(__always)
+    func load(into buffer: UnsafeMutableRawBufferPointer) throws(TransportError) -> ReceiveResult {
+        if let element = self.element { return try unsafe element.tryReceive(into: buffer) }
+        // What was brought to be looked at comes first.
+        if let count = unsafe self.inbox.take(into: buffer) { return .bytes(count) }
+        return try unsafe self.transport.tryReceive(into: buffer)
+    }
+
+    /// For all that is not hot.
+    var transport: any Transport {
         switch self.carrier {
         case .element(let transport): transport
         case .tcp(let transport): transport
         }
     }
 
-    // MARK: Waiting. The async and the blocking form differ only in how they wait.
+    // MARK: Bytes, with waiting. The async and the blocking form differ only in how they wait.
 
     /// Sends all bytes.
     @unsafe
-    package func send(
+    nonisolated(nonsending) package func send(
         _ bytes: UnsafeRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) async throws(TransportError) {
         try self.beginSending()
         defer { self.endSending() }
+        try await unsafe self.sendAll(bytes, until: deadline)
+    }
+
+    /// As ``send(_:until:)``, for whoever has begun.
+    @unsafe
+    nonisolated(nonsending) func sendAll(
+        _ bytes: UnsafeRawBufferPointer, until deadline: ContinuousClock.Instant?
+    ) async throws(TransportError) {
         var rest = unsafe bytes
         while rest.count > 0 {
             let count = try unsafe self.store(rest)
-            if count > 0 {
-                unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-                continue
-            }
-            guard let ticket = try self.transport.prepareToSend() else { continue }
-            let isInTime = await self.transport.writePoint.wait(since: ticket, until: deadline, on: self.channel.loop)
-            try Self.check(isInTime)
+            if count == rest.count { return }
+            unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            if count == 0 { try await self.waitForRoom(1, until: deadline) }
         }
     }
 
@@ -146,15 +188,20 @@ package final class StreamConnection: Sendable {
     ) throws(TransportError) {
         try self.beginSending()
         defer { self.endSending() }
+        try unsafe self.sendAllBlocking(bytes, until: deadline)
+    }
+
+    /// As ``sendBlocking(_:until:)``, for whoever has begun.
+    @unsafe @inline(__always)
+    func sendAllBlocking(
+        _ bytes: UnsafeRawBufferPointer, until deadline: ContinuousClock.Instant?
+    ) throws(TransportError) {
         var rest = unsafe bytes
         while rest.count > 0 {
             let count = try unsafe self.store(rest)
-            if count > 0 {
-                unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-                continue
-            }
-            guard let ticket = try self.transport.prepareToSend() else { continue }
-            guard self.transport.writePoint.block(since: ticket, until: deadline) else { throw .timedOut }
+            if count == rest.count { return }
+            unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            if count == 0 { try self.blockForRoom(1, until: deadline) }
         }
     }
 
@@ -162,17 +209,18 @@ package final class StreamConnection: Sendable {
     ///
     /// - Returns: nil at the end.
     @unsafe
-    package func receive(
+    nonisolated(nonsending) package func receive(
         into buffer: UnsafeMutableRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) async throws(TransportError) -> Int? {
         try self.beginReceiving()
         defer { self.endReceiving() }
         guard buffer.count > 0 else { return 0 }
         while true {
-            if let result = try unsafe self.receiveSpinning(into: buffer) { return result.count }
-            guard let ticket = try self.transport.prepareToReceive() else { continue }
-            let isInTime = await self.transport.readPoint.wait(since: ticket, until: deadline, on: self.channel.loop)
-            try Self.check(isInTime)
+            switch try unsafe self.load(into: buffer) {
+            case .bytes(let count): return count
+            case .end: return nil
+            case .wouldBlock: try await self.waitForBytes(1, until: deadline)
+            }
         }
     }
 
@@ -185,38 +233,132 @@ package final class StreamConnection: Sendable {
         defer { self.endReceiving() }
         guard buffer.count > 0 else { return 0 }
         while true {
-            if let result = try unsafe self.receiveSpinning(into: buffer) { return result.count }
-            guard let ticket = try self.transport.prepareToReceive() else { continue }
-            guard self.transport.readPoint.block(since: ticket, until: deadline) else { throw .timedOut }
-        }
-    }
-
-    private struct Received {
-        /// Nil: the end.
-        var count: Int?
-    }
-
-    /// Looks again and again for a while before giving up.
-    ///
-    /// - Returns: nil when it is time to sleep.
-    private func receiveSpinning(into buffer: UnsafeMutableRawBufferPointer) throws(TransportError) -> Received? {
-        let budget = self.transport.isWorthSpinning ? self.spinBudget.load(ordering: .relaxed) : 0
-        var left = budget
-        while true {
             switch try unsafe self.load(into: buffer) {
-            case .bytes(let count):
-                if left < budget { self.spinBudget.store(min(SpinLimits.most, budget * 2), ordering: .relaxed) }
-                return Received(count: count)
-            case .end: return Received(count: nil)
-            case .wouldBlock:
-                guard left > 0 else {
-                    self.spinBudget.store(max(SpinLimits.least, budget / 2), ordering: .relaxed)
-                    return nil
-                }
-                left -= 1
-                Processor.pause()
+            case .bytes(let count): return count
+            case .end: return nil
+            case .wouldBlock: try self.blockForBytes(1, until: deadline)
             }
         }
+    }
+
+    // MARK: Waiting, for whoever has begun. All of these may return early.
+
+    /// Blocks the thread until there may be `count` bytes to read, or anything else to see.
+    func blockForBytes(_ count: Int, until deadline: ContinuousClock.Instant?) throws(TransportError) {
+        guard let element = self.element, element.isWorthSpinning else {
+            try self.blockForReading(count, until: deadline)
+            return
+        }
+        switch self.spinForBytes(element, count, self.waiting, until: deadline) {
+        case .look: return
+        case .timedOut: throw .timedOut
+        case .sleep: break
+        }
+        let start = ContinuousClock.now
+        guard element.blockForBytes(count, until: deadline) else { throw .timedOut }
+        self.receiveSpinner.note(start)
+    }
+
+    private func blockForReading(_ count: Int, until deadline: ContinuousClock.Instant?) throws(TransportError) {
+        if let element = self.element {
+            guard element.blockForBytes(count, until: deadline) else { throw .timedOut }
+            return
+        }
+        guard let ticket = try self.transport.prepareToReceive() else { return }
+        guard self.transport.readPoint.block(since: ticket, until: deadline) else { throw .timedOut }
+    }
+
+    /// Blocks the thread until there may be room for `count` bytes, or anything else to see.
+    func blockForRoom(_ count: Int, until deadline: ContinuousClock.Instant?) throws(TransportError) {
+        if let element = self.element {
+            if element.isWorthSpinning {
+                switch self.spinForRoom(element, self.waiting, until: deadline) {
+                case .look: return
+                case .timedOut: throw .timedOut
+                case .sleep: break
+                }
+            }
+            let start = ContinuousClock.now
+            guard try element.blockForRoom(count, until: deadline) else { throw .timedOut }
+            self.sendSpinner.note(start)
+            return
+        }
+        guard let ticket = try self.transport.prepareToSend() else { return }
+        guard self.transport.writePoint.block(since: ticket, until: deadline) else { throw .timedOut }
+    }
+
+    /// Suspends the task until there may be `count` bytes to read, or anything else to see.
+    nonisolated(nonsending) func waitForBytes(
+        _ count: Int, until deadline: ContinuousClock.Instant?
+    ) async throws(TransportError) {
+        let waiting = self.waiting
+        if let element = self.element, element.isWorthSpinning {
+            // Others may need the thread: a task that polls comes back to it again and again.
+            switch self.spinForBytes(element, count, waiting == .busyPoll ? .adaptive : waiting, until: deadline) {
+            case .look: return
+            case .timedOut: throw .timedOut
+            case .sleep: break
+            }
+            if waiting == .busyPoll { return try await Self.yield(until: deadline) }
+        }
+        let start = ContinuousClock.now
+        guard let ticket = try self.prepareToReceive(count) else { return }
+        let isInTime = await self.transport.readPoint.wait(since: ticket, until: deadline, on: self.channel.loop)
+        try Self.check(isInTime)
+        self.receiveSpinner.note(start)
+    }
+
+    /// Suspends the task until there may be room for `count` bytes, or anything else to see.
+    nonisolated(nonsending) func waitForRoom(
+        _ count: Int, until deadline: ContinuousClock.Instant?
+    ) async throws(TransportError) {
+        let waiting = self.waiting
+        if let element = self.element, element.isWorthSpinning {
+            switch self.spinForRoom(element, waiting == .busyPoll ? .adaptive : waiting, until: deadline) {
+            case .look: return
+            case .timedOut: throw .timedOut
+            case .sleep: break
+            }
+            if waiting == .busyPoll { return try await Self.yield(until: deadline) }
+        }
+        let start = ContinuousClock.now
+        guard let ticket = try self.prepareToSend(count) else { return }
+        let isInTime = await self.transport.writePoint.wait(since: ticket, until: deadline, on: self.channel.loop)
+        try Self.check(isInTime)
+        self.sendSpinner.note(start)
+    }
+
+    private func prepareToReceive(_ count: Int) throws(TransportError) -> WaitPoint.Ticket? {
+        if let element = self.element { return element.prepareToReceive(count) }
+        return try self.transport.prepareToReceive()
+    }
+
+    private func prepareToSend(_ count: Int) throws(TransportError) -> WaitPoint.Ticket? {
+        if let element = self.element { return try element.prepareToSend(count) }
+        return try self.transport.prepareToSend()
+    }
+
+    private func spinForBytes(
+        _ element: ElementTransport, _ count: Int, _ waiting: Waiting, until deadline: ContinuousClock.Instant?
+    ) -> Spinner.Outcome {
+        let receiver = element.receiver
+        return self.receiveSpinner.spin(
+            waiting, until: deadline, { receiver.hasNews(of: count) }, { receiver.isQuiet && !element.isInTrouble })
+    }
+
+    private func spinForRoom(
+        _ element: ElementTransport, _ waiting: Waiting, until deadline: ContinuousClock.Instant?
+    ) -> Spinner.Outcome {
+        let sender = element.sender
+        return self.sendSpinner.spin(waiting, until: deadline, { sender.hasNews }, { sender.mayProceed })
+    }
+
+    nonisolated(nonsending) private static func yield(
+        until deadline: ContinuousClock.Instant?
+    ) async throws(TransportError) {
+        if Task.isCancelled { throw .cancelled }
+        if let deadline, ContinuousClock.now >= deadline { throw .timedOut }
+        await Task.yield()
     }
 
     private static func check(_ isInTime: Bool) throws(TransportError) {

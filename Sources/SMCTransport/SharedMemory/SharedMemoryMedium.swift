@@ -1,7 +1,7 @@
 package import SMCMemory
 internal import SMCWire
 
-/// SM Move, SM CS Move and SIGB (seed A31-A33): stores straight into the peer's element.
+/// SIGB (seed A33), and the words of a peer's element that no hot path touches.
 package final class SharedMemoryMedium: Sendable {
     private let peer: BufferElement
     private let signals: PairSignals
@@ -14,14 +14,9 @@ package final class SharedMemoryMedium: Sendable {
         self.bit = bit
     }
 
-    @inline(__always)
-    func publishProducer(_ cursor: UInt64) {
-        if self.peer.publishProducer(cursor) { self.signals.signal(bit: self.bit) }
-    }
-
-    @inline(__always)
-    func publishConsumer(_ cursor: UInt64) {
-        if self.peer.publishConsumer(cursor) { self.signals.signal(bit: self.bit) }
+    /// Interrupts the peer: something in its SMB changed.
+    func signal() {
+        self.signals.signal(bit: self.bit)
     }
 
     func publishState(_ flags: ConnectionStateFlags) {

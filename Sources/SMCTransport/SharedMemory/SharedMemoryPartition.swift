@@ -206,7 +206,7 @@ package final class SharedMemoryPartition: Sendable {
                 let bound = try Self.undoing({ () throws(ControlError) in try joined.session.destroy(created.owner) }) {
                     () throws(ControlError) in try joined.session.bind(created.owner, to: peer)
                 }
-                let mapping = try Self.map(created.file)
+                let mapping = try Self.map(created.file, created.ringByteCount)
                 let element = BufferElement(sharedMemory: mapping, ringByteCount: created.ringByteCount)
                 let challenge = MemoryChallenge.random()
                 element.writeHeader(challenge: challenge)
@@ -243,11 +243,8 @@ package final class SharedMemoryPartition: Sendable {
         return try await self.worker.run { () throws(FallbackReason) in
             do throws(ControlError) {
                 let accepted = try joined.session.accept(offer, from: owner)
-                let mapping = try Self.map(accepted.file)
                 let size = accepted.ringByteCount
-                guard BufferElementLayout.isValid(ringByteCount: size),
-                    mapping.byteCount >= BufferElementLayout.controlByteCount + size
-                else { throw .protocolViolation("an SMB of \(mapping.byteCount) bytes with a ring of \(size)") }
+                let mapping = try Self.map(accepted.file, size)
                 let element = BufferElement(sharedMemory: mapping, ringByteCount: size)
                 let buffer = accepted.buffer
                 let grant = accepted.takeSignal()
@@ -282,9 +279,14 @@ package final class SharedMemoryPartition: Sendable {
         self.worker.enqueue { withExtendedLifetime(accepted) { try? accepted.session.unbind(accepted.buffer) } }
     }
 
-    private static func map(_ file: borrowing MemoryFile) throws(ControlError) -> Mapping {
+    private static func map(
+        _ file: borrowing MemoryFile, _ ringByteCount: Int
+    ) throws(ControlError) -> Mapping {
+        guard BufferElementLayout.isValid(ringByteCount: ringByteCount),
+            file.byteCount >= BufferElementLayout.controlByteCount + ringByteCount
+        else { throw .protocolViolation("an SMB of \(file.byteCount) bytes with a ring of \(ringByteCount)") }
         do throws(SystemCallError) {
-            return try Mapping(file)
+            return try BufferElement.map(file, ringByteCount: ringByteCount)
         } catch {
             throw .system(error)
         }
