@@ -212,7 +212,7 @@ package final class StreamConnection: Sendable {
         if let sender = self.directSender {
             // SAFETY: the caller vouches for the bytes.
             let outcome = unsafe sender.sendAtOnce(bytes)
-            if outcome.count == bytes.count, outcome.sleepers.isEmpty { return unsafe Self.nothing }
+            if outcome.count == bytes.count, outcome.sleepers.rawValue == 0 { return unsafe Self.nothing }
             return try unsafe self.finishSendingAtOnce(bytes, outcome)
         }
         try self.beginSending()
@@ -295,9 +295,14 @@ package final class StreamConnection: Sendable {
             return 0
         }
         // SAFETY: the caller vouches for the buffer.
-        let outcome = unsafe receiver.receiveAtOnce(into: buffer)
+        let outcome = unsafe receiver.receiveAtOnce(into: buffer, looks: self.blindLooks)
         if outcome.count > 0, !outcome.mustTell { return outcome.count }
         return try self.finishReceivingAtOnce(outcome)
+    }
+
+    /// Looks that cost less than anything else that could be done meanwhile.
+    private var blindLooks: Int {
+        self.waitingMode.load(ordering: .relaxed) == Waiting.blocking.rawValue ? 0 : Spinner.Limits.blindLooks
     }
 
     @inline(never)

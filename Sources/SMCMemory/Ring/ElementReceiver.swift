@@ -63,17 +63,27 @@ package struct ElementReceiver: @unchecked Sendable {
     /// Nothing but bytes can come: neither we nor the peer have ended anything.
     package var isQuiet: Bool { unsafe self.state.pointee.isQuiet }
 
-    /// Receives, if that can be done at once: the whole hot path, in one call.
+    /// Receives, if that can be done now or within some looks: the whole hot path, in one call.
     ///
     /// - Returns: what was done. If that is no byte, or the peer must be told, the caller is taken to have begun, and
     ///   goes on from there; else, and when the code is ``inUse``, it has not.
     /// - Safety: the caller vouches for the buffer, which has room for a byte.
     @unsafe
-    package func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer) -> Outcome {
+    package func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer, looks: Int) -> Outcome {
         guard unsafe self.state.pointee.begin() else { return Outcome(count: Self.inUse, mustTell: false) }
-        let outcome = unsafe self.state.pointee.receive(into: buffer)
-        if outcome.count > 0, !outcome.mustTell { unsafe self.state.pointee.end() }
-        return outcome
+        var left = looks
+        while true {
+            let outcome = unsafe self.state.pointee.receive(into: buffer)
+            if outcome.count > 0 {
+                if !outcome.mustTell { unsafe self.state.pointee.end() }
+                return outcome
+            }
+            guard outcome.count == Self.nothing, left > 0 else { return outcome }
+            while left > 0, unsafe !self.state.pointee.hasNews(of: 1) {
+                Processor.pause()
+                left &-= 1
+            }
+        }
     }
 
     /// Copies as many bytes as wait and fit.
