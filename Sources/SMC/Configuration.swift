@@ -79,7 +79,8 @@ public struct Configuration: Hashable, Sendable {
         result.sharedMemoryRingByteCount = self.sharedMemoryRingByteCount
         result.rdmaRingByteCount = self.rdmaRingByteCount
         guard (0...Int(UInt32.max)).contains(self.messageByteCountMax) else {
-            throw SMCError(.invalidConfiguration, "messages of up to \(self.messageByteCountMax) bytes: 4 GiB are the most")
+            throw SMCError(
+                .invalidConfiguration, "messages of up to \(self.messageByteCountMax) bytes: 4 GiB are the most")
         }
         result.waiting = self.waiting.mode
         result.messageByteCountMax = self.messageByteCountMax

@@ -121,7 +121,11 @@ package final class StreamConnection: Sendable {
 
     @inline(__always)
     func endSending() {
-        if let element = self.element { element.sender.end() } else { self.isSending.store(false, ordering: .releasing) }
+        if let element = self.element {
+            element.sender.end()
+        } else {
+            self.isSending.store(false, ordering: .releasing)
+        }
     }
 
     @inline(__always)
@@ -417,7 +421,8 @@ package final class StreamConnection: Sendable {
     ) -> Spinner.Outcome {
         let receiver = element.receiver
         return self.receiveSpinner.spin(
-            waiting, until: deadline, { receiver.pollForNews(of: count, looks: $0) }, { receiver.isQuiet && !element.isInTrouble })
+            waiting, until: deadline, { receiver.pollForNews(of: count, looks: $0) },
+            { receiver.isQuiet && !element.isInTrouble })
     }
 
     private func spinForRoom(

@@ -157,7 +157,9 @@ struct ReceiverState: ~Copyable {
         }
         var waiting = self.knownCount
         if waiting <= 0 || waiting > self.ringByteCount {
-            guard let found = self.look() else { return ElementReceiver.Outcome(count: ElementReceiver.violation, mustTell: false) }
+            guard let found = self.look() else {
+                return ElementReceiver.Outcome(count: ElementReceiver.violation, mustTell: false)
+            }
             guard found > 0 else { return ElementReceiver.Outcome(count: ElementReceiver.nothing, mustTell: false) }
             if found <= buffer.count, unsafe self.takeTail(found, into: target) { return self.took(found) }
             waiting = found

@@ -152,7 +152,9 @@ struct SenderState: ~Copyable {
     func send(_ bytes: UnsafeRawBufferPointer) -> ElementSender.Outcome {
         guard self.mayProceed else { return ElementSender.Outcome(count: ElementSender.stopped, sleepers: .none) }
         let wanted = min(bytes.count, self.storeByteCount)
-        guard let room = self.room(wanting: wanted) else { return ElementSender.Outcome(count: ElementSender.violation, sleepers: .none) }
+        guard let room = self.room(wanting: wanted) else {
+            return ElementSender.Outcome(count: ElementSender.violation, sleepers: .none)
+        }
         let count = min(room, wanted)
         guard count > 0, let source = bytes.baseAddress else { return ElementSender.Outcome(count: 0, sleepers: .none) }
         // SAFETY: `count` bytes are there, and as many of the ring are free, as the checked cursor says.

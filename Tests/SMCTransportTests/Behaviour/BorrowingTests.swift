@@ -119,7 +119,7 @@ extension OneAtATime {
         @Test(arguments: Medium.allCases, [false, true]) func messagesStayWhole(medium: Medium, isBlocking: Bool)
             async throws
         {
-            let sizes = [0, 1, 8, 40, 41, 48, 63, 1023, 1024, 4096, 20_000, 32_700, 32_768, 65_536, 200_000, 5]
+            let sizes = [0, 1, 8, 40, 41, 48, 63, 1023, 1024, 4096, 20_000, 32_700, 32_768, 65_536, 130_000, 5]
             try await Site.withPair(medium) { pair, _ in
                 let (writer, reader) = (Worker(name: "writer"), Worker(name: "reader"))
                 async let sent: Void = writer.run { () throws in
