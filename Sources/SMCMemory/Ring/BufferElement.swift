@@ -238,6 +238,8 @@ package final class BufferElement: @unchecked Sendable {
     }
 
     /// Where the producer cursor must be for the owner's sleep to end. The owner sets it before it arms.
+    ///
+    /// SYNC(wake-position): pairs with ``keepAsleep(_:at:)``.
     package func setWakePosition(_ position: UInt64) {
         unsafe self.wakePosition.pointee.store(position, ordering: .relaxed)
     }
