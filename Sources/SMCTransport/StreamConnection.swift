@@ -219,7 +219,7 @@ package final class StreamConnection: Sendable {
             if outcome.count == bytes.count, outcome.sleepers.rawValue == 0 { return unsafe Self.nothing }
             return try unsafe self.finishSendingAtOnce(bytes, outcome)
         }
-        try self.beginSending()
+        if bytes.count > 0 { try self.beginSending() }
         return unsafe bytes
     }
 
@@ -233,7 +233,7 @@ package final class StreamConnection: Sendable {
         if !outcome.sleepers.isEmpty { self.element?.wakeReader(outcome.sleepers) }
         // What is wrong is found again, and said, by whoever goes on.
         let done = max(outcome.count, 0)
-        if outcome.count == bytes.count { self.endSending() }
+        if done == bytes.count { self.endSending() }
         return unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
     }
 
