@@ -30,6 +30,9 @@ package final class StreamConnection: Sendable {
     private let receiveSpinner = Spinner()
     /// The carrier, if it is that.
     let element: ElementTransport?
+    // Its ends, if the peer is on this CEC: handles, which cost nothing to use.
+    private let directSender: ElementSender?
+    private let directReceiver: ElementReceiver?
     /// Bytes of TCP that wait to be looked at in one piece.
     let inbox = Inbox()
     /// Messages that are longer than this are refused, whoever sends them.
@@ -45,7 +48,15 @@ package final class StreamConnection: Sendable {
     ) {
         self.onClose = onClose
         self.carrier = carrier
-        if case .element(let transport) = carrier { self.element = transport } else { self.element = nil }
+        if case .element(let transport) = carrier {
+            self.element = transport
+            self.directSender = transport.isDirect ? transport.sender : nil
+            self.directReceiver = transport.isDirect ? transport.receiver : nil
+        } else {
+            self.element = nil
+            self.directSender = nil
+            self.directReceiver = nil
+        }
         self.waitingMode = Atomic(waiting.rawValue)
         self.messageByteCountMax = messageByteCountMax
         self.record = record
@@ -162,9 +173,10 @@ package final class StreamConnection: Sendable {
     nonisolated(nonsending) package func send(
         _ bytes: UnsafeRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) async throws(TransportError) {
-        try self.beginSending()
+        let rest = try unsafe self.sendAtOnce(bytes)
+        if rest.count == 0 { return }
         defer { self.endSending() }
-        try await unsafe self.sendAll(bytes, until: deadline)
+        try await unsafe self.sendAll(rest, until: deadline)
     }
 
     /// As ``send(_:until:)``, for whoever has begun.
@@ -186,9 +198,39 @@ package final class StreamConnection: Sendable {
     package func sendBlocking(
         _ bytes: UnsafeRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) throws(TransportError) {
-        try self.beginSending()
+        let rest = try unsafe self.sendAtOnce(bytes)
+        if rest.count == 0 { return }
         defer { self.endSending() }
-        try unsafe self.sendAllBlocking(bytes, until: deadline)
+        try unsafe self.sendAllBlocking(rest, until: deadline)
+    }
+
+    /// Begins to send, and sends what can be sent without further ado.
+    ///
+    /// - Returns: what is left. If that is nothing, sending has ended.
+    @unsafe @inline(__always)
+    private func sendAtOnce(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> UnsafeRawBufferPointer {
+        if let sender = self.directSender {
+            // SAFETY: the caller vouches for the bytes.
+            let outcome = unsafe sender.sendAtOnce(bytes)
+            if outcome.count == bytes.count, outcome.sleepers.rawValue == 0 { return unsafe Self.nothing }
+            return try unsafe self.finishSendingAtOnce(bytes, outcome)
+        }
+        try self.beginSending()
+        return unsafe bytes
+    }
+
+    private static var nothing: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
+
+    @inline(never)
+    private func finishSendingAtOnce(
+        _ bytes: UnsafeRawBufferPointer, _ outcome: ElementSender.Outcome
+    ) throws(TransportError) -> UnsafeRawBufferPointer {
+        guard outcome.count != ElementSender.inUse else { throw .concurrentUse }
+        if !outcome.sleepers.isEmpty { self.element?.wakeReader(outcome.sleepers) }
+        // What is wrong is found again, and said, by whoever goes on.
+        let done = max(outcome.count, 0)
+        if outcome.count == bytes.count { self.endSending() }
+        return unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
     }
 
     /// As ``sendBlocking(_:until:)``, for whoever has begun.
@@ -212,7 +254,8 @@ package final class StreamConnection: Sendable {
     nonisolated(nonsending) package func receive(
         into buffer: UnsafeMutableRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) async throws(TransportError) -> Int? {
-        try self.beginReceiving()
+        let count = try unsafe self.receiveAtOnce(into: buffer)
+        if count > 0 { return count }
         defer { self.endReceiving() }
         guard buffer.count > 0 else { return 0 }
         while true {
@@ -229,7 +272,8 @@ package final class StreamConnection: Sendable {
     package func receiveBlocking(
         into buffer: UnsafeMutableRawBufferPointer, until deadline: ContinuousClock.Instant?
     ) throws(TransportError) -> Int? {
-        try self.beginReceiving()
+        let count = try unsafe self.receiveAtOnce(into: buffer)
+        if count > 0 { return count }
         defer { self.endReceiving() }
         guard buffer.count > 0 else { return 0 }
         while true {
@@ -239,6 +283,36 @@ package final class StreamConnection: Sendable {
             case .wouldBlock: try self.blockForBytes(1, until: deadline)
             }
         }
+    }
+
+    /// Begins to receive, and receives what is there without further ado.
+    ///
+    /// - Returns: how many bytes came. If there are any, receiving has ended.
+    @unsafe @inline(__always)
+    private func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer) throws(TransportError) -> Int {
+        guard let receiver = self.directReceiver, buffer.count > 0 else {
+            try self.beginReceiving()
+            return 0
+        }
+        // SAFETY: the caller vouches for the buffer.
+        let outcome = unsafe receiver.receiveAtOnce(into: buffer, looks: self.blindLooks)
+        if outcome.count > 0, !outcome.mustTell { return outcome.count }
+        return try self.finishReceivingAtOnce(outcome)
+    }
+
+    /// Looks that cost less than anything else that could be done meanwhile.
+    private var blindLooks: Int {
+        self.waitingMode.load(ordering: .relaxed) == Waiting.blocking.rawValue ? 0 : Spinner.Limits.blindLooks
+    }
+
+    @inline(never)
+    private func finishReceivingAtOnce(_ outcome: ElementReceiver.Outcome) throws(TransportError) -> Int {
+        guard outcome.count != ElementReceiver.inUse else { throw .concurrentUse }
+        // What is wrong is found again, and said, by whoever goes on.
+        guard outcome.count > 0 else { return 0 }
+        self.element?.tellWriter()
+        self.endReceiving()
+        return outcome.count
     }
 
     // MARK: Waiting, for whoever has begun. All of these may return early.
@@ -343,14 +417,15 @@ package final class StreamConnection: Sendable {
     ) -> Spinner.Outcome {
         let receiver = element.receiver
         return self.receiveSpinner.spin(
-            waiting, until: deadline, { receiver.hasNews(of: count) }, { receiver.isQuiet && !element.isInTrouble })
+            waiting, until: deadline, { receiver.pollForNews(of: count, looks: $0) }, { receiver.isQuiet && !element.isInTrouble })
     }
 
     private func spinForRoom(
         _ element: ElementTransport, _ waiting: Waiting, until deadline: ContinuousClock.Instant?
     ) -> Spinner.Outcome {
         let sender = element.sender
-        return self.sendSpinner.spin(waiting, until: deadline, { sender.hasNews }, { sender.mayProceed })
+        return self.sendSpinner.spin(
+            waiting, until: deadline, { sender.pollForNews(looks: $0) }, { sender.mayProceed })
     }
 
     nonisolated(nonsending) private static func yield(

@@ -44,36 +44,29 @@ final class Spinner: Sendable {
     /// Looks until there is news, or time to sleep.
     ///
     /// - Parameters:
-    ///   - hasNews: a cheap look.
+    ///   - poll: looks so many times, with pauses, unless there is news.
     ///   - isQuiet: false when something else than news has come.
     @inline(__always)
     func spin(
-        _ waiting: Waiting, until deadline: ContinuousClock.Instant?, _ hasNews: () -> Bool, _ isQuiet: () -> Bool
+        _ waiting: Waiting, until deadline: ContinuousClock.Instant?, _ poll: (Int) -> Bool, _ isQuiet: () -> Bool
     ) -> Outcome {
-        guard waiting != .blocking else { return hasNews() || !isQuiet() ? .look : .sleep }
-        var looks = 0
-        while looks < Limits.blindLooks {
-            if hasNews() { return .look }
-            Processor.pause()
-            looks += 1
-            if looks % Limits.looksPerQuestion == 0, !isQuiet() { return .look }
+        guard waiting != .blocking else { return poll(1) || !isQuiet() ? .look : .sleep }
+        for _ in 0..<(Limits.blindLooks / Limits.looksPerQuestion) {
+            if poll(Limits.looksPerQuestion) || !isQuiet() { return .look }
         }
-        return self.spinByTheClock(waiting, until: deadline, hasNews, isQuiet)
+        return self.spinByTheClock(waiting, until: deadline, poll, isQuiet)
     }
 
     private func spinByTheClock(
-        _ waiting: Waiting, until deadline: ContinuousClock.Instant?, _ hasNews: () -> Bool, _ isQuiet: () -> Bool
+        _ waiting: Waiting, until deadline: ContinuousClock.Instant?, _ poll: (Int) -> Bool, _ isQuiet: () -> Bool
     ) -> Outcome {
         let start = ContinuousClock.now
         let usual = self.gap.load(ordering: .relaxed)
         let budget: Int64 = usual > Limits.ceiling || Processor.count == 1 ? 0 : 2 * usual
         while true {
-            for _ in 0..<Limits.looksPerRound {
-                if hasNews() {
-                    self.note(start)
-                    return .look
-                }
-                Processor.pause()
+            if poll(Limits.looksPerRound) {
+                self.note(start)
+                return .look
             }
             if !isQuiet() { return .look }
             let now = ContinuousClock.now

@@ -249,7 +249,7 @@ package final class BufferElement: @unchecked Sendable {
         let word = cursor << Sleepers.bitCount
         _ = unsafe self.producerWord.pointee.compareExchange(
             expected: word, desired: word | sleepers.rawValue, ordering: .sequentiallyConsistent)
-        return []
+        return .none
     }
 
     // MARK: State

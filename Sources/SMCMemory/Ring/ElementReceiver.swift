@@ -1,209 +1,97 @@
+internal import SMCSystem
 internal import Synchronization
 
-/// The receiving end of one direction: our cursor, what we know of the peer's, and the words that we store into.
-///
-/// As ``ElementSender``: nothing on the hot path but loads, stores and copies, and nothing leaves the ring.
+/// The receiving end of one direction, as transports hold it: a handle, so that no reference is counted on the way.
 @safe
-package final class ElementReceiver: @unchecked Sendable {
-    // Sendable: pointers never change; what does change is atomic. The ring is read by one receiver at a time.
-
-    // Neighbours in memory are written by other threads.
-    private let front = InlineArray<16, UInt64>(repeating: 0)
-    /// Bytes of the ring.
-    package let ringByteCount: Int
-    /// Bytes that one read takes at most.
-    package let storeByteCount: Int
-    private let own: BufferElement
-    private let outgoing: BufferElement
-    private let ring: UnsafeMutableRawPointer
-    private let producerWord: UnsafeMutablePointer<Atomic<UInt64>>
-    private let tailTag: UnsafeMutablePointer<Atomic<UInt64>>
-    private let tail: UnsafeMutableRawPointer
-    private let stateWord: UnsafeMutablePointer<Atomic<UInt32>>
-    private let creditWord: UnsafeMutablePointer<Atomic<UInt64>>
-
-    /// A copy of the tail, to be looked at.
-    private let scratch = UnsafeMutableRawPointer.allocate(
-        byteCount: BufferElementLayout.tailByteCount, alignment: 64)
-
-    private let isStopped = Atomic<Bool>(false)
-    private let isInUse = Atomic<Bool>(false)
-    private let consumed = Atomic<UInt64>(0)
-    /// The producer cursor that was last seen, and checked.
-    private let known = Atomic<UInt64>(0)
-    /// How far the peer knows that we have read.
-    private let told = Atomic<UInt64>(0)
-    private let back = InlineArray<16, UInt64>(repeating: 0)
+package struct ElementReceiver: @unchecked Sendable {
+    // Sendable: what the state changes is atomic. The ring is read by one receiver at a time.
+    private let state: UnsafeMutablePointer<ReceiverState>
 
     /// - Parameters:
     ///   - own: our element, from whose ring we read.
     ///   - outgoing: the peer's element, where we tell it how far we have read.
+    /// - Safety: the caller keeps both elements, and calls ``deallocate()`` when nobody uses this any more.
+    @unsafe
     package init(own: BufferElement, outgoing: BufferElement, storeByteCount: Int) {
-        self.ringByteCount = own.ringByteCount
-        self.storeByteCount = min(storeByteCount, own.ringByteCount / 4)
-        self.own = own
-        self.outgoing = outgoing
-        // SAFETY: the elements keep what the pointers point to.
-        unsafe self.ring = own.ringBase
-        unsafe self.producerWord = own.producerWord
-        unsafe self.tailTag = own.tailTag
-        unsafe self.tail = own.tail
-        unsafe self.stateWord = own.stateWord
-        unsafe self.creditWord = outgoing.consumerWord
+        unsafe self.state = CacheLines.allocate()
+        unsafe self.state.initialize(
+            to: ReceiverState(own: own, outgoing: outgoing, storeByteCount: storeByteCount))
     }
 
-    deinit {
-        // SAFETY: allocated with the object.
-        unsafe self.scratch.deallocate()
+    /// - Safety: nobody uses this any more.
+    @unsafe
+    package func deallocate() {
+        unsafe self.state.deinitialize(count: 1)
+        unsafe self.state.deallocate()
     }
 
-    // MARK: One user at a time
-
-    /// Notes that somebody receives; false when somebody does already. As ``ElementSender/begin()``.
-    @inline(__always)
-    package func begin() -> Bool {
-        guard !self.isInUse.load(ordering: .acquiring) else { return false }
-        self.isInUse.store(true, ordering: .relaxed)
-        return true
-    }
-
-    @inline(__always)
-    package func end() {
-        self.isInUse.store(false, ordering: .releasing)
-    }
-
-    // MARK: Trouble
-
-    /// From now on ``isOpen`` is false.
-    package func stop() { self.isStopped.store(true, ordering: .releasing) }
-
-    /// We have not closed.
-    @inline(__always)
-    package var isOpen: Bool { !self.isStopped.load(ordering: .acquiring) }
-
-    // MARK: What there is
-
-    /// How far we have read.
-    package var cursor: UInt64 { self.consumed.load(ordering: .acquiring) }
-
-    /// How far the peer had written when we last looked.
-    package var seenProducer: UInt64 { self.known.load(ordering: .relaxed) }
-
-    /// Bytes that are known to wait; anything outside of 1 to the ring's size is none.
-    @inline(__always)
-    package var knownCount: Int {
-        Int(truncatingIfNeeded: self.known.load(ordering: .relaxed) &- self.consumed.load(ordering: .relaxed))
-    }
-
-    /// Looks at the producer word.
-    ///
-    /// SYNC(element-data): pairs with `BufferElement.publishProducer`.
-    /// - Returns: bytes that wait; nil when the peer's cursor lies.
-    @inline(__always)
-    package func look() -> Int? {
-        let producer = unsafe self.producerWord.pointee.load(ordering: .acquiring) >> Sleepers.bitCount
-        let count = CursorBounds.readable(
-            producer: producer, consumed: self.consumed.load(ordering: .relaxed), ringByteCount: self.ringByteCount)
-        if count != nil { self.known.store(producer, ordering: .relaxed) }
-        return count
-    }
-
-    /// At least `count` bytes wait, or the peer's cursor lies.
-    @inline(__always)
-    package func hasNews(of count: Int) -> Bool {
-        let producer = unsafe self.producerWord.pointee.load(ordering: .relaxed) >> Sleepers.bitCount
-        return producer &- self.consumed.load(ordering: .relaxed) >= UInt64(count)
-    }
-
-    /// Nothing but bytes can come: neither we nor the peer have ended anything.
-    @inline(__always)
-    package var isQuiet: Bool {
-        // SYNC(element-state): pairs with `BufferElement.publishState`.
-        unsafe self.stateWord.pointee.load(ordering: .acquiring) == 0 && self.isOpen
-    }
-
-    // MARK: Bytes
-
-    /// Copies all bytes that wait, if they came with the producer word itself.
-    ///
-    /// SYNC(element-tail): pairs with `ElementSender.publish`. The tail holds what was published last, and the tag says
-    /// where that begins. If it begins where we have read to, and did so before and after copying, the copy is good;
-    /// else the bytes are taken from the ring, where all bytes are.
-    /// - Safety: `target` has room for ``BufferElementLayout/tailByteCount`` bytes or `count`, which is above 0.
-    @unsafe @inline(__always)
-    package func takeTail(_ count: Int, into target: UnsafeMutableRawPointer) -> Bool {
-        let tag = self.consumed.load(ordering: .relaxed) &+ 1
-        guard count <= BufferElementLayout.tailByteCount,
-            unsafe self.tailTag.pointee.load(ordering: .acquiring) == tag
-        else { return false }
-        // SAFETY: at most as many bytes as the tail has.
-        unsafe SmallCopy.copy(count, from: self.tail, to: target)
-        atomicMemoryFence(ordering: .acquiring)
-        return unsafe self.tailTag.pointee.load(ordering: .relaxed) == tag
-    }
-
-    /// Where the next bytes lie; the whole ring lies in one piece from here.
-    @unsafe @inline(__always)
-    package var place: UnsafeMutableRawPointer {
-        let offset = self.consumed.load(ordering: .relaxed) & UInt64(self.ringByteCount - 1)
-        // SAFETY: the offset is below the ring's size, and the ring is mapped twice.
-        return unsafe self.ring + Int(truncatingIfNeeded: offset)
-    }
-
-    /// Copies bytes from the ring.
-    ///
-    /// - Safety: `target` has room for `count` bytes, which is 1 to ``storeByteCount``.
-    @unsafe @inline(__always)
-    package func read(_ count: Int, into target: UnsafeMutableRawPointer) {
-        // SAFETY: as promised; from the place on lies the whole ring.
-        if count <= BufferElementLayout.tailByteCount {
-            unsafe SmallCopy.copy(count, from: self.place, to: target)
-        } else {
-            unsafe target.copyMemory(from: self.place, byteCount: count)
-        }
-    }
-
-    /// What ``receive(into:)`` did.
+    /// What receiving did.
     package struct Outcome {
         /// Bytes brought, or what is wrong.
         package var count: Int
         /// So much was read that the peer must be told.
         package var mustTell: Bool
+    }
+    /// Nothing waits, or less than was asked for.
+    package static let nothing = 0
+    /// We have closed.
+    package static let stopped = -1
+    /// The peer's cursor lies.
+    package static let violation = -2
+    /// Somebody else receives.
+    package static let inUse = -3
 
-        /// Nothing waits.
-        package static let nothing = 0
-        /// We have closed.
-        package static let stopped = -1
-        /// The peer's cursor lies.
-        package static let violation = -2
+    /// Bytes of the ring.
+    package var ringByteCount: Int { unsafe self.state.pointee.ringByteCount }
+    /// How far we have read.
+    package var cursor: UInt64 { unsafe self.state.pointee.cursor }
+    /// How far the peer had written when we last looked.
+    package var seenProducer: UInt64 { unsafe self.state.pointee.seenProducer }
+
+    /// Notes that somebody receives; false when somebody does already. As ``ElementSender/begin()``.
+    package func begin() -> Bool { unsafe self.state.pointee.begin() }
+
+    /// Lets the next one receive.
+    package func end() { unsafe self.state.pointee.end() }
+
+    /// From now on ``isOpen`` is false.
+    package func stop() { unsafe self.state.pointee.isStopped.store(true, ordering: .sequentiallyConsistent) }
+
+    /// We have not closed.
+    package var isOpen: Bool { unsafe self.state.pointee.isOpen }
+
+    /// Nothing but bytes can come: neither we nor the peer have ended anything.
+    package var isQuiet: Bool { unsafe self.state.pointee.isQuiet }
+
+    /// Receives, if that can be done now or within some looks: the whole hot path, in one call.
+    ///
+    /// - Returns: what was done. If that is no byte, or the peer must be told, the caller is taken to have begun, and
+    ///   goes on from there; else, and when the code is ``inUse``, it has not.
+    /// - Safety: the caller vouches for the buffer, which has room for a byte.
+    @unsafe
+    package func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer, looks: Int) -> Outcome {
+        guard unsafe self.state.pointee.begin() else { return Outcome(count: Self.inUse, mustTell: false) }
+        var left = looks
+        while true {
+            let outcome = unsafe self.state.pointee.receive(into: buffer)
+            if outcome.count > 0 {
+                if !outcome.mustTell { unsafe self.state.pointee.end() }
+                return outcome
+            }
+            guard outcome.count == Self.nothing, left > 0 else { return outcome }
+            while left > 0, unsafe !self.state.pointee.hasNews(of: 1) {
+                Processor.pause()
+                left &-= 1
+            }
+        }
     }
 
     /// Copies as many bytes as wait and fit.
     ///
-    /// - Safety: the caller vouches for the buffer, which has room for a byte.
+    /// - Safety: the caller has begun, and vouches for the buffer, which has room for a byte.
     @unsafe
     package func receive(into buffer: UnsafeMutableRawBufferPointer) -> Outcome {
-        guard let target = buffer.baseAddress, self.isOpen else {
-            return Outcome(count: Outcome.stopped, mustTell: false)
-        }
-        var waiting = self.knownCount
-        if waiting <= 0 || waiting > self.ringByteCount {
-            guard let found = self.look() else { return Outcome(count: Outcome.violation, mustTell: false) }
-            guard found > 0 else { return Outcome(count: Outcome.nothing, mustTell: false) }
-            if found <= buffer.count, unsafe self.takeTail(found, into: target) { return self.took(found) }
-            waiting = found
-        }
-        let count = min(waiting, buffer.count, self.storeByteCount)
-        // SAFETY: `count` bytes of the ring are filled, as the checked cursor says, and the buffer has room for them.
-        unsafe self.read(count, into: target)
-        return self.took(count)
-    }
-
-    @inline(__always)
-    private func took(_ count: Int) -> Outcome {
-        // Closed meanwhile: the memory may have been given back under the copy.
-        guard self.isOpen else { return Outcome(count: Outcome.stopped, mustTell: false) }
-        return Outcome(count: count, mustTell: self.advance(count))
+        unsafe self.state.pointee.receive(into: buffer)
     }
 
     /// All that waits, in one piece, if that is `atLeast` bytes: in the ring, or, if it came with the producer word, in
@@ -212,52 +100,44 @@ package final class ElementReceiver: @unchecked Sendable {
     /// - Returns: no bytes, and the outcome's code, when there is less.
     @unsafe
     package func peek(atLeast: Int) -> (bytes: UnsafeRawBufferPointer?, code: Int) {
-        guard self.isOpen else { return (nil, Outcome.stopped) }
-        var waiting = self.knownCount
-        if waiting < max(atLeast, 1) || waiting > self.ringByteCount {
-            let isEmpty = waiting == 0
-            guard let found = self.look() else { return (nil, Outcome.violation) }
-            guard found >= max(atLeast, 1) else { return (nil, Outcome.nothing) }
-            if isEmpty, unsafe self.takeTail(found, into: self.scratch) {
-                return unsafe (UnsafeRawBufferPointer(start: self.scratch, count: found), found)
-            }
-            waiting = found
+        unsafe self.state.pointee.peek(atLeast: atLeast)
+    }
+
+    /// Bytes that are known to wait; anything outside of 1 to the ring's size is none.
+    package var knownCount: Int { unsafe self.state.pointee.knownCount }
+
+    /// Looks at the producer word.
+    ///
+    /// - Returns: bytes that wait; nil when the peer's cursor lies.
+    package func look() -> Int? { unsafe self.state.pointee.look() }
+
+    /// At least `count` bytes wait, or the peer's cursor lies.
+    package func hasNews(of count: Int) -> Bool { unsafe self.state.pointee.hasNews(of: count) }
+
+    /// Looks up to `looks` times whether at least `count` bytes wait.
+    package func pollForNews(of count: Int, looks: Int) -> Bool {
+        for _ in 0..<looks {
+            if unsafe self.state.pointee.hasNews(of: count) { return true }
+            Processor.pause()
         }
-        // SAFETY: `waiting` bytes are filled, as the checked cursor says, and lie in one piece.
-        return unsafe (UnsafeRawBufferPointer(start: self.place, count: waiting), waiting)
+        return false
     }
 
     /// Notes that `count` bytes more are read.
     ///
     /// - Returns: whether so many were read that the peer must be told.
-    @inline(__always)
-    package func advance(_ count: Int) -> Bool {
-        let consumed = self.consumed.load(ordering: .relaxed) &+ UInt64(count)
-        self.consumed.store(consumed, ordering: .releasing)
-        return consumed &- self.told.load(ordering: .relaxed) >= UInt64(self.ringByteCount / 4)
-    }
+    package func advance(_ count: Int) -> Bool { unsafe self.state.pointee.advance(count) }
 
     /// Notes that the peer is told by another way than ``publish()``.
     ///
     /// - Returns: our cursor.
-    package func markTold() -> UInt64 {
-        let consumed = self.consumed.load(ordering: .relaxed)
-        self.told.store(consumed, ordering: .relaxed)
-        return consumed
-    }
+    package func markTold() -> UInt64 { unsafe self.state.pointee.markTold() }
 
     /// There is something read of which the peer does not know.
-    package var hasUntold: Bool {
-        self.consumed.load(ordering: .relaxed) != self.told.load(ordering: .relaxed)
-    }
+    package var hasUntold: Bool { unsafe self.state.pointee.hasUntold }
 
     /// Tells a peer on this CEC how far we have read.
     ///
-    /// SYNC(element-space): pairs with `BufferElement.consumer`.
-    /// - Returns: who must be woken besides the thread that slept on the word.
-    package func publish() -> Sleepers {
-        let sleepers = unsafe BufferElement.publish(self.creditWord, self.markTold())
-        if sleepers.contains(.thread) { self.outgoing.wakeConsumerSleeper() }
-        return sleepers
-    }
+    /// - Returns: who must be woken.
+    package func publish() -> Sleepers { unsafe self.state.pointee.publish() }
 }

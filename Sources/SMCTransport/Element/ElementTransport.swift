@@ -21,7 +21,7 @@ package final class ElementTransport: Transport {
     /// The hot paths. Over shared memory nothing else is touched by them.
     let sender: ElementSender
     let receiver: ElementReceiver
-    private let isDirect: Bool
+    let isDirect: Bool
     /// Threads that sleep on words of our element.
     private let sleepingThreads = Atomic<Int>(0)
     private let sentSignals = Atomic<Int>(0)
@@ -47,9 +47,16 @@ package final class ElementTransport: Transport {
         self.outgoing = outgoing
         self.medium = medium
         self.isDirect = medium.isDirect
-        self.sender = ElementSender(
+        // SAFETY: the elements are kept as long as these.
+        unsafe self.sender = ElementSender(
             own: own, outgoing: outgoing, storeByteCount: Limits.bytesPerStore, stopBits: Self.closed | Self.aborted)
-        self.receiver = ElementReceiver(own: own, outgoing: outgoing, storeByteCount: Limits.bytesPerStore)
+        unsafe self.receiver = ElementReceiver(own: own, outgoing: outgoing, storeByteCount: Limits.bytesPerStore)
+    }
+
+    deinit {
+        // SAFETY: who uses them holds this object.
+        unsafe self.sender.deallocate()
+        unsafe self.receiver.deallocate()
     }
 
     /// Bytes that may be on their way before the sender must wait.
@@ -73,9 +80,9 @@ package final class ElementTransport: Transport {
     @unsafe
     private func trySendByMessage(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int {
         let wanted = min(bytes.count, self.sender.storeByteCount)
-        guard self.sender.mayProceed else { return try self.throwSending(ElementSender.Outcome.stopped) }
+        guard self.sender.mayProceed else { return try self.throwSending(ElementSender.stopped) }
         guard let room = self.sender.room(wanting: wanted) else {
-            return try self.throwSending(ElementSender.Outcome.violation)
+            return try self.throwSending(ElementSender.violation)
         }
         let count = min(room, wanted)
         guard count > 0, let source = bytes.baseAddress else { return 0 }
@@ -91,11 +98,11 @@ package final class ElementTransport: Transport {
     @unsafe
     func reserve(atLeast: Int, atMost: Int) throws(TransportError) -> UnsafeMutableRawBufferPointer? {
         guard self.sender.mayProceed else {
-            _ = try self.throwSending(ElementSender.Outcome.stopped)
+            _ = try self.throwSending(ElementSender.stopped)
             return nil
         }
         guard let room = self.sender.room(wanting: atMost) else {
-            _ = try self.throwSending(ElementSender.Outcome.violation)
+            _ = try self.throwSending(ElementSender.violation)
             return nil
         }
         guard room >= atLeast else { return nil }
@@ -110,20 +117,21 @@ package final class ElementTransport: Transport {
             self.medium.publishProducer(self.sender.advance(count), ringIsFull: false)
             return
         }
-        // SAFETY: the bytes lie where they were reserved.
-        let sleepers = unsafe self.sender.publish(self.sender.place, count)
+        let sleepers = self.sender.publishPlaced(count)
         if !sleepers.isEmpty { self.wakeReader(sleepers) }
     }
 
-    private func wakeReader(_ sleepers: Sleepers) {
-        let due = self.sender.wake(sleepers)
+    /// Wakes who slept when we published, unless it waits for more.
+    func wakeReader(_ sleepers: Sleepers) {
+        let due = self.outgoing.keepAsleep(sleepers, at: self.sender.cursor)
         guard !due.isEmpty else { return }
         self.sentSignals.add(1, ordering: .relaxed)
-        if due.contains(.signal) { self.medium.signal() }
+        if due.wantFutex { self.outgoing.wakeProducerSleeper() }
+        if due.wantSignal { self.medium.signal() }
     }
 
-    private func throwSending(_ code: Int) throws(TransportError) -> Int {
-        guard code == ElementSender.Outcome.stopped else {
+    func throwSending(_ code: Int) throws(TransportError) -> Int {
+        guard code == ElementSender.stopped else {
             throw self.violation("its consumer cursor lies outside of the ring")
         }
         guard !self.isSendingOver.load(ordering: .relaxed) else { throw self.whyClosedHere() }
@@ -207,8 +215,8 @@ package final class ElementTransport: Transport {
     /// What it means that there are no bytes, as the receiver's outcome says.
     private func foundNothing(_ code: Int, wanted: Int = 1) throws(TransportError) -> ReceiveResult {
         switch code {
-        case ElementReceiver.Outcome.stopped: throw self.whyClosedHere()
-        case ElementReceiver.Outcome.violation: throw self.violation("its producer cursor lies outside of the ring")
+        case ElementReceiver.stopped: throw self.whyClosedHere()
+        case ElementReceiver.violation: throw self.violation("its producer cursor lies outside of the ring")
         default: break
         }
         let isTroubled = self.hasTrouble.load(ordering: .acquiring)
@@ -226,11 +234,13 @@ package final class ElementTransport: Transport {
         return .wouldBlock
     }
 
-    private func tellWriter() {
+    /// Tells the peer how far we have read, and wakes it if it waits for that.
+    func tellWriter() {
         let sleepers = self.receiver.publish()
         guard !sleepers.isEmpty else { return }
         self.sentSignals.add(1, ordering: .relaxed)
-        if sleepers.contains(.signal) { self.medium.signal() }
+        if sleepers.wantFutex { self.outgoing.wakeConsumerSleeper() }
+        if sleepers.wantSignal { self.medium.signal() }
     }
 
     package func prepareToReceive() throws(TransportError) -> WaitPoint.Ticket? { self.prepareToReceive(1) }

@@ -27,9 +27,9 @@ extension RDMALink {
                 after: own.producer, elementSize: own.ringByteCount)
             let consumer = try message.consumerCursor.position(
                 after: own.consumer, elementSize: medium.target.ringByteCount)
-            let readers = producer.map { own.keepAsleep(own.publishProducer($0), at: $0) } ?? []
-            let writers = consumer.map { own.publishConsumer($0) } ?? []
-            isAsleep = !readers.union(writers).isEmpty
+            let readers = producer.map { own.keepAsleep(own.publishProducer($0), at: $0) } ?? .none
+            let writers = consumer.map { own.publishConsumer($0) } ?? .none
+            isAsleep = !readers.isEmpty || !writers.isEmpty
         } catch {
             transport.failed(.protocolViolation("cursor in CDC: \(error)"))
             return
