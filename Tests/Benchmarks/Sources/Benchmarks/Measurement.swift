@@ -47,6 +47,8 @@ enum Pattern: String, CaseIterable, ExpressibleByArgument {
     case stream
     /// As `pingPong`, with messages instead of bytes.
     case messagePingPong = "message-ping-pong"
+    /// As `pingPong`, by asynchronous calls and with adaptive waiting.
+    case asyncPingPong = "async-ping-pong"
     /// As `stream`, with messages instead of bytes.
     case messages
     /// The program makes data and sends it; at the other end it is read, every byte. With copies in between.
@@ -63,7 +65,7 @@ enum Pattern: String, CaseIterable, ExpressibleByArgument {
     /// Operations for one step of a pattern, for the time that it takes.
     var operationsPerStep: Double {
         switch self {
-        case .pingPong, .messagePingPong, .thousand, .oneOfThousand: 2
+        case .pingPong, .messagePingPong, .asyncPingPong, .thousand, .oneOfThousand: 2
         case .stream, .messages, .copying, .borrowing, .wake: 1
         }
     }

@@ -39,6 +39,27 @@ extension OurPeer {
         try connection.sendMessageBlocking([UInt8(1)].span.bytes)
     }
 
+    // MARK: Asynchronous calls
+
+    func pingAsync(_ connection: Connection) async throws {
+        let message = [UInt8](repeating: 1, count: self.size)
+        var answer = message
+        let begin = baseline_now()
+        for _ in 0..<self.count {
+            try await connection.send(message)
+            guard try await connection.receive(into: &answer) == self.size else { throw BenchmarkError("a part came") }
+        }
+        self.command.sayResult(nanoseconds: baseline_now() - begin)
+    }
+
+    func serveAsync(_ connection: Connection) async throws {
+        var message = [UInt8](repeating: 0, count: self.size)
+        for _ in 0..<self.count {
+            guard try await connection.receive(into: &message) == self.size else { throw BenchmarkError("a part came") }
+            try await connection.send(message)
+        }
+    }
+
     // MARK: Data that is made and read
 
     func copyOut(_ connection: Connection) throws -> Int64 {

@@ -20,7 +20,7 @@ struct OurPeer {
         case .thousand, .oneOfThousand:
             configuration.sharedMemoryRingByteCount = 16_384
             configuration.waiting = .busyPoll
-        case .wake:
+        case .wake, .asyncPingPong:
             configuration.waiting = .adaptive
         case .copying, .borrowing:
             configuration.sharedMemoryRingByteCount = 4_194_304
@@ -35,7 +35,11 @@ struct OurPeer {
         for connection in connections where connection.path != .sharedMemory {
             throw BenchmarkError("the connection took \(connection.path): \(connection.decision.reason ?? "?")")
         }
-        try await onThread { try self.measure(connections) }
+        if self.command.pattern == .asyncPingPong {
+            try await self.command.serves ? self.serveAsync(connections[0]) : self.pingAsync(connections[0])
+        } else {
+            try await onThread { try self.measure(connections) }
+        }
         for connection in connections { await connection.close() }
         await partition.leave()
     }
@@ -76,6 +80,7 @@ struct OurPeer {
         case (.copying, true): try self.copyIn(connections[0])
         case (.borrowing, false): self.command.sayResult(nanoseconds: try self.lendOut(connections[0]))
         case (.borrowing, true): try self.borrowIn(connections[0])
+        case (.asyncPingPong, _): throw BenchmarkError("asynchronous calls do not block a thread")
         case (.wake, false): try self.wake(connections[0])
         case (.wake, true): self.command.sayResult(median: try self.serveWake(connections[0]))
         }

@@ -69,6 +69,9 @@ struct Row {
             Row("small", "8 B one-way vs UCX am", Self.ours(.pingPong), Measurement(.ucxActiveMessage, .pingPong)),
             Row("small", "8 B one-way vs raw cache line", Self.ours(.pingPong), Measurement(.line, .pingPong)),
             Row(
+                "async", "8 B one-way, await, adaptive, vs UCX tag", Self.ours(.asyncPingPong),
+                Measurement(.ucxTag, .pingPong)),
+            Row(
                 "async", "8 B one-way, for try await, adaptive, vs UCX tag", nil, Measurement(.ucxTag, .pingPong),
                 goal: .atMost(0.75)),
             Row(
