@@ -115,7 +115,7 @@ package final class BufferElement: @unchecked Sendable {
             second: self.controlBase.load(fromByteOffset: offset + 8, as: UInt64.self))
     }
 
-    // MARK: Cursors. A word is `cursor << 2 | sleepers`.
+    // MARK: Cursors. A word is `cursor << 3 | mark << 2 | sleepers`.
 
     /// SYNC(element-data): pairs with ``publishProducer(_:)``; ring bytes below the cursor are visible.
     @inline(__always)
@@ -169,7 +169,7 @@ package final class BufferElement: @unchecked Sendable {
         _ word: UnsafeMutablePointer<Atomic<UInt64>>, _ sleeper: Sleepers, _ seen: UInt64
     ) -> Bool {
         var expected = seen << Sleepers.bitCount
-        // Twice at most for each sleeper: only its bit may differ.
+        // A few times at most: only the bits below the cursor may differ.
         while true {
             let (exchanged, original) = unsafe word.pointee.compareExchange(
                 expected: expected, desired: expected | sleeper.rawValue, ordering: .sequentiallyConsistent)
@@ -215,8 +215,8 @@ package final class BufferElement: @unchecked Sendable {
     }
 
     private static func rouse(_ word: UnsafeMutablePointer<Atomic<UInt64>>) {
-        _ = unsafe word.pointee.bitwiseAnd(~Sleepers.thread.rawValue, ordering: .sequentiallyConsistent)
-        // Also when the bit was not set: the peer may be about to set it again (`keepAsleep`).
+        unsafe Self.takeBack(word)
+        // Also when the bit was not set: the peer may have taken it, to let the sleeper sleep on (`keepAsleep`).
         unsafe SharedFutex.wake(word)
     }
 
@@ -228,6 +228,12 @@ package final class BufferElement: @unchecked Sendable {
 
     private static func disarm(_ word: UnsafeMutablePointer<Atomic<UInt64>>) {
         guard unsafe word.pointee.load(ordering: .relaxed) & Sleepers.thread.rawValue != 0 else { return }
+        unsafe Self.takeBack(word)
+    }
+
+    /// The mark first: at no moment does the word look as it was published, or else the peer might set the bit again.
+    private static func takeBack(_ word: UnsafeMutablePointer<Atomic<UInt64>>) {
+        _ = unsafe word.pointee.bitwiseOr(Sleepers.mark, ordering: .sequentiallyConsistent)
         _ = unsafe word.pointee.bitwiseAnd(~Sleepers.thread.rawValue, ordering: .sequentiallyConsistent)
     }
 

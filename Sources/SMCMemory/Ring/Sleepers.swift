@@ -21,7 +21,10 @@ package struct Sleepers: Hashable, Sendable {
     /// A thread sleeps on the word.
     package var wantFutex: Bool { self.rawValue & 2 != 0 }
 
-    /// Bits of a word below its cursor.
-    static let bitCount: UInt64 = 2
+    /// Bits of a word below its cursor: the sleepers, and the mark.
+    static let bitCount: UInt64 = 3
     static let mask: UInt64 = 3
+    /// Left by the owner that takes its sleepers back, so that the peer, which may be about to let them sleep on, finds
+    /// another word than the one that it published.
+    static let mark: UInt64 = 4
 }

@@ -31,8 +31,8 @@ struct BufferElementTests {
         #expect(word(8) == 16_384)
         #expect(word(64) == 0x11 && word(72) == 0x22)
         #expect(word(80) == 0x33 && word(88) == 0x44)
-        #expect(word(128) == 5 << 2)
-        #expect(word(256) == 3 << 2 | 1)
+        #expect(word(128) == 5 << 3)
+        #expect(word(256) == 3 << 3 | 1)
         #expect(word(384) & 0xffff_ffff == 0xc0)
         #expect(word(512) == 77)
         let written = [0, 8, 64, 72, 80, 88, 128, 256, 384, 512]
@@ -141,6 +141,6 @@ struct BufferElementTests {
         #expect(whole.read(Self.ring, at: Self.ring).allSatisfy { $0 == 0xaa })
         #expect(whole.read(Self.ring, at: 2 * Self.ring).allSatisfy { $0 == 0 })
         #expect(control.read(4096, at: 0).allSatisfy { $0 == 0 })
-        #expect(control.read(1, at: 4096 + 128) == [4])
+        #expect(control.read(1, at: 4096 + 128) == [8])
     }
 }

@@ -44,7 +44,8 @@ struct SleepingTests {
             let word = Int.random(in: 0...1, using: &random)
             if Bool.random(using: &random) {
                 cursors[word] += UInt64.random(in: 0...3, using: &random)
-                let told = !(word == 0 ? element.publishProducer(cursors[0]) : element.publishConsumer(cursors[1])).isEmpty
+                let told = !(word == 0 ? element.publishProducer(cursors[0]) : element.publishConsumer(cursors[1]))
+                    .isEmpty
                 if told != flags[word] { Issue.record("told \(told) at \(cursors), seed \(seed)") }
                 flags[word] = false
             } else {

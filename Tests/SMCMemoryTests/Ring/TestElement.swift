@@ -15,17 +15,4 @@ enum TestElement {
         BufferElement(
             sharedMemory: try BufferElement.map(file, ringByteCount: ringByteCount), ringByteCount: ringByteCount)
     }
-
-    /// Both ends of one direction, and the element of the other, as two processes would have them.
-    static func direction(ringByteCount: Int) throws -> (sender: ElementSender, receiver: ElementReceiver) {
-        let data = try self.file(ringByteCount: ringByteCount)
-        let back = try self.file(ringByteCount: ringByteCount)
-        let sender = ElementSender(
-            own: try self.element(back, ringByteCount), outgoing: try self.element(data, ringByteCount),
-            storeByteCount: 65_536, stopBits: 0x60)
-        let receiver = ElementReceiver(
-            own: try self.element(data, ringByteCount), outgoing: try self.element(back, ringByteCount),
-            storeByteCount: 65_536)
-        return (sender, receiver)
-    }
 }
