@@ -86,14 +86,28 @@ extension OurPeer {
         try connection.sendBlocking([UInt8(1)].span.bytes)
     }
 
+    /// The largest part of a message that is made and read in one piece: an eighth of the ring.
+    private static var pieceByteCount: Int { 131_072 }
+
+    private func forEachPiece(_ body: (_ count: Int) throws -> Void) rethrows {
+        var done = 0
+        while done < self.size {
+            let count = min(self.size - done, Self.pieceByteCount)
+            try body(count)
+            done += count
+        }
+    }
+
     func lendOut(_ connection: Connection) throws -> Int64 {
         var answer: [UInt8] = [0]
         let begin = baseline_now()
         for step in 0..<self.count {
-            try connection.sendBlocking(reserving: self.size, atLeast: self.size) { room in
-                room.withUnsafeMutableBytes { bytes, initialized in
-                    baseline_produce(bytes.baseAddress, self.size, UInt8(truncatingIfNeeded: step))
-                    initialized = self.size
+            try self.forEachPiece { count in
+                try connection.sendBlocking(reserving: count, atLeast: count) { room in
+                    room.withUnsafeMutableBytes { bytes, initialized in
+                        baseline_produce(bytes.baseAddress, count, UInt8(truncatingIfNeeded: step))
+                        initialized = count
+                    }
                 }
             }
         }
@@ -104,11 +118,13 @@ extension OurPeer {
     func borrowIn(_ connection: Connection) throws {
         for step in 0..<self.count {
             var sum: UInt64 = 0
-            let used = try connection.receiveBlocking(atLeast: self.size) { bytes in
-                bytes.withUnsafeBytes { sum = baseline_consume($0.baseAddress, self.size) }
-                return self.size
+            try self.forEachPiece { count in
+                let used = try connection.receiveBlocking(atLeast: count) { bytes in
+                    sum &+= bytes.withUnsafeBytes { baseline_consume($0.baseAddress, count) }
+                    return count
+                }
+                guard used == count else { throw BenchmarkError("the peer ended the stream early") }
             }
-            guard used == self.size else { throw BenchmarkError("the peer ended the stream early") }
             try self.check(sum, step)
         }
         try connection.sendBlocking([UInt8(1)].span.bytes)

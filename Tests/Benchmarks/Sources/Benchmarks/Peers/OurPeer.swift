@@ -22,10 +22,7 @@ struct OurPeer {
             configuration.waiting = .busyPoll
         case .wake, .asyncPingPong:
             configuration.waiting = .adaptive
-        case .copying, .borrowing:
-            configuration.sharedMemoryRingByteCount = 4_194_304
-            configuration.waiting = .busyPoll
-        case .pingPong, .messagePingPong, .stream, .messages:
+        case .pingPong, .messagePingPong, .stream, .messages, .copying, .borrowing:
             configuration.sharedMemoryRingByteCount = 1_048_576
             configuration.waiting = .busyPoll
         }
