@@ -21,6 +21,9 @@ struct BudgetsCommand: ParsableCommand {
     @Flag(help: "Make what was counted the new budgets.")
     var write = false
 
+    @Flag(help: "Print where the instructions and the retains are; 'swift demangle' makes names readable.")
+    var profile = false
+
     func run() throws {
         baseline_print_by_line()
         let hypervisor = try HypervisorProcess(smc: self.smc)
@@ -46,9 +49,9 @@ struct BudgetsCommand: ParsableCommand {
 
     private func measure(_ hypervisor: HypervisorProcess) throws -> [String: Budgets.Cost] {
         let folder = hypervisor.folder
-        // Callgrind stumbles over the debug information of Swift.
+        // Callgrind stumbles over the debug information of Swift, and needs the names.
         let program = folder.appending(path: "hot-path").path
-        try self.run("/usr/bin/strip", ["-o", program, Child.ownPath()])
+        try self.run("/usr/bin/strip", ["-g", "-o", program, Child.ownPath()])
         let scenario = [program, "hot-path", "--hypervisor", hypervisor.socket, "--messages", "\(self.messages)"]
         try self.run(
             "/usr/bin/valgrind",
@@ -64,6 +67,7 @@ struct BudgetsCommand: ParsableCommand {
         for file in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
         where file.lastPathComponent.hasPrefix("profile.") {
             let profile = Counters.Profile(try String(contentsOf: file, encoding: .utf8))
+            if self.profile { self.show(profile) }
             guard let systemCallCount = systemCalls[profile.name] else { continue }
             result[profile.name] = Budgets.Cost(
                 instructions: self.each(profile.instructions),
@@ -76,6 +80,15 @@ struct BudgetsCommand: ParsableCommand {
             throw BenchmarkError("callgrind counted nothing: is the package valgrind installed?")
         }
         return result
+    }
+
+    private func show(_ profile: Counters.Profile) {
+        print("\(profile.name):")
+        for (title, costs) in [("instructions", profile.own), ("retains", profile.retainers)] {
+            for (name, cost) in costs.sorted(by: { $0.value > $1.value }).prefix(12) where self.each(cost) > 0.1 {
+                print("  \(Results.short(self.each(cost))) \(title) in \(name)")
+            }
+        }
     }
 
     /// For one message; what happens less than once in a hundred does not count.

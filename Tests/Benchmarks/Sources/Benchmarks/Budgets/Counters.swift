@@ -8,19 +8,35 @@ enum Counters {
         var instructions = 0
         /// How often each function was called.
         var calls: [String: Int] = [:]
+        /// Instructions of each function itself.
+        var own: [String: Int] = [:]
+        /// Who retains and releases, how often.
+        var retainers: [String: Int] = [:]
 
         /// - Parameter text: a file of callgrind's, with names that are not shortened.
         init(_ text: String) {
             var callee = ""
+            var function = ""
+            var isInclusive = false
             for line in text.split(separator: "\n") {
                 if line.hasPrefix("desc: Trigger: Client Request: ") {
                     self.name = String(line.dropFirst(31))
+                } else if line.hasPrefix("fn=") {
+                    function = String(line.dropFirst(3))
                 } else if line.hasPrefix("cfn=") {
                     callee = String(line.dropFirst(4).prefix { $0 != "'" })
                 } else if line.hasPrefix("calls=") {
-                    self.calls[callee, default: 0] += Int(line.dropFirst(6).prefix { $0 != " " }) ?? 0
+                    let count = Int(line.dropFirst(6).prefix { $0 != " " }) ?? 0
+                    self.calls[callee, default: 0] += count
+                    if Counters.retains.contains(callee) { self.retainers[function, default: 0] += count }
+                    // The next line is the cost of the calls, not of the function itself.
+                    isInclusive = true
                 } else if line.hasPrefix("totals: ") {
                     self.instructions = Int(line.dropFirst(8)) ?? 0
+                } else if line.first.map({ $0.isNumber || $0 == "+" || $0 == "-" || $0 == "*" }) ?? false {
+                    let cost = line.split(separator: " ").last.flatMap { Int($0) } ?? 0
+                    if !isInclusive { self.own[function, default: 0] += cost }
+                    isInclusive = false
                 }
             }
         }

@@ -32,6 +32,10 @@ struct HotPathCommand: ParsableCommand {
         for size in [8, 64, 4096] {
             try await onThread { try self.blocking(size, sender, receiver) }
         }
+        try await onThread {
+            try self.messages(8, sender, receiver)
+            try self.borrowing(64, sender, receiver)
+        }
         try await self.suspending(8, sender, receiver)
         await sender.close()
         await receiver.close()
@@ -63,6 +67,25 @@ struct HotPathCommand: ParsableCommand {
         try self.count("blocking stream, \(size) B") {
             try sender.sendBlocking(message.span.bytes)
             try receiver.receiveAll(into: &buffer)
+        }
+    }
+
+    private func messages(_ size: Int, _ sender: Connection, _ receiver: Connection) throws {
+        let message = [UInt8](repeating: 1, count: size)
+        try self.count("blocking message, \(size) B") {
+            try sender.sendMessageBlocking(message.span.bytes)
+            try receiver.receiveOne(size)
+        }
+    }
+
+    private func borrowing(_ size: Int, _ sender: Connection, _ receiver: Connection) throws {
+        try self.count("reserve and borrow, \(size) B") {
+            try sender.sendBlocking(reserving: size, atLeast: size) { room in
+                room.append(repeating: 1, count: size, as: UInt8.self)
+            }
+            guard try receiver.receiveBlocking(atLeast: size, { _ in size }) == size else {
+                throw BenchmarkError("a message came in parts")
+            }
         }
     }
 

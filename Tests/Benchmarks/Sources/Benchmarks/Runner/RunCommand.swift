@@ -42,19 +42,23 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         baseline_print_by_line()
         var results: Results
+        var failures: [String] = []
         if self.table {
             results = try Results.load(self.results)
         } else {
-            results = try self.measure()
+            let groups: [Group]
+            (results, groups) = try self.measure()
+            failures = groups.compactMap { group in group.failure.map { "\(group.name): \($0)" } }
             if let earlier = try? Results.load(self.results) { results.merge(earlier) }
             try results.save(self.results)
         }
         print(results.machine.summary)
         print("")
         print(results.table)
+        guard failures.isEmpty else { throw BenchmarkError("not measured: \(failures.joined(separator: "; "))") }
     }
 
-    private func measure() throws -> Results {
+    private func measure() throws -> (Results, [Group]) {
         let rows = Row.all.filter { self.only.isEmpty || self.only.contains($0.group) }
         let laboratory = try Laboratory(smc: self.smc, unchecked: self.unchecked, duration: self.quick ? 0.03 : 0.15)
         var machine = Machine()
@@ -64,14 +68,14 @@ struct RunCommand: ParsableCommand {
         }
         for round in 1...(self.quick ? 3 : self.rounds) {
             for index in groups.indices {
-                try groups[index].measure(in: laboratory, isVerbose: self.verbose)
+                groups[index].measure(in: laboratory, isVerbose: self.verbose)
             }
             let states = groups.compactMap(\.rawLine.last).map(Results.short)
             print("round \(round): raw cache line \(states.joined(separator: ", ")) ns")
         }
         machine.rawLine = groups.flatMap(\.rawLine)
         machine.load.append(Machine.loadNow)
-        return Results(machine: machine, rows: groups.flatMap { $0.entries(date: machine.date) })
+        return (Results(machine: machine, rows: groups.flatMap { $0.entries(date: machine.date) }), groups)
     }
 }
 
@@ -98,7 +102,20 @@ private struct Group {
     /// Differences of a few percent need more pairs.
     private var repeats: Int { self.name == "validation" ? 3 : 1 }
 
-    mutating func measure(in laboratory: Laboratory, isVerbose: Bool) throws {
+    /// What went wrong; a group that failed once is left alone.
+    private(set) var failure: String?
+
+    mutating func measure(in laboratory: Laboratory, isVerbose: Bool) {
+        guard self.failure == nil else { return }
+        do {
+            try self.tryToMeasure(in: laboratory, isVerbose: isVerbose)
+        } catch {
+            self.failure = "\(error)"
+            print("group '\(self.name)' failed: \(error)")
+        }
+    }
+
+    private mutating func tryToMeasure(in laboratory: Laboratory, isVerbose: Bool) throws {
         self.rawLine.append(try laboratory.measure(Measurement(.line, .pingPong)))
         for _ in 0..<self.repeats {
             for measurement in self.measurements {
@@ -110,6 +127,7 @@ private struct Group {
     }
 
     func entries(date: String) -> [Results.Entry] {
-        self.rows.map { Results.Entry($0, samples: self.samples, rawLine: self.rawLine, date: date) }
+        guard self.failure == nil else { return [] }
+        return self.rows.map { Results.Entry($0, samples: self.samples, rawLine: self.rawLine, date: date) }
     }
 }
