@@ -19,7 +19,7 @@ BENCH_PACKAGES := ucx-utils
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test bench budgets bench-build build lint install lab-test clean
+.PHONY: soak demo test bench budgets bench-build build lint install lab-test clean
 
 demo: build
 	Docs/Examples/demo/demo .build/release/smc
@@ -50,6 +50,11 @@ bench-build: build
 
 build: install
 	swift build -c release --product smc
+
+# The randomised test of sleeping and waking with 10^8 messages instead of 10^6; about 12 minutes.
+soak: install
+	swift build --build-tests
+	SMC_SOAK_COUNT=100000000 swift test --skip-build --filter noWakeUpIsLost
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Docs

@@ -23,7 +23,7 @@ package final class ElementTransport: Transport {
     let receiver: ElementReceiver
     let isDirect: Bool
     /// Threads that sleep on words of our element.
-    private let sleepingThreads = Atomic<Int>(0)
+    let sleepingThreads = Atomic<Int>(0)
     private let sentSignals = Atomic<Int>(0)
 
     private struct Shared {
@@ -151,7 +151,7 @@ package final class ElementTransport: Transport {
     /// Sees to it that we are woken when there is room for `wanted` bytes.
     ///
     /// - Returns: the consumer cursor that was looked at; nil: look again instead of sleeping.
-    private func armForRoom(_ wanted: Int, _ sleeper: Sleepers) throws(TransportError) -> UInt64? {
+    func armForRoom(_ wanted: Int, _ sleeper: Sleepers) throws(TransportError) -> UInt64? {
         guard let room = self.sender.room(wanting: wanted) else {
             throw self.violation("its consumer cursor lies outside of the ring")
         }
@@ -257,65 +257,13 @@ package final class ElementTransport: Transport {
     /// Sees to it that we are woken when `wanted` bytes wait.
     ///
     /// - Returns: the producer cursor that was looked at; nil: look again instead of sleeping.
-    private func armForBytes(_ wanted: Int, _ sleeper: Sleepers) -> UInt64? {
+    func armForBytes(_ wanted: Int, _ sleeper: Sleepers) -> UInt64? {
         guard let waiting = self.receiver.look(), waiting < wanted else { return nil }
         let seen = self.receiver.seenProducer
         self.own.setWakePosition(self.receiver.cursor &+ UInt64(wanted))
         guard self.own.armProducer(sleeper, ifStill: seen) else { return nil }
         // Looked at after arming: whoever sets these wakes us afterwards.
         return self.receiver.isQuiet && !self.hasTrouble.load(ordering: .acquiring) ? seen : nil
-    }
-
-    // MARK: Threads that wait
-
-    /// Blocks the thread until `wanted` bytes wait, or something else is to be seen.
-    ///
-    /// - Returns: false when the deadline passed.
-    func blockForBytes(_ wanted: Int, until deadline: ContinuousClock.Instant?) -> Bool {
-        _ = self.sleepingThreads.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        defer { _ = self.sleepingThreads.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
-        guard let seen = self.armForBytes(wanted, .thread) else {
-            self.own.disarmProducer()
-            return true
-        }
-        guard let timeout = Self.timeout(until: deadline) else {
-            self.own.disarmProducer()
-            return false
-        }
-        self.own.sleepOnProducer(seen, timeout: timeout.value)
-        self.own.disarmProducer()
-        return true
-    }
-
-    /// Blocks the thread until there is room for `wanted` bytes, or something else is to be seen.
-    ///
-    /// - Returns: false when the deadline passed.
-    func blockForRoom(_ wanted: Int, until deadline: ContinuousClock.Instant?) throws(TransportError) -> Bool {
-        _ = self.sleepingThreads.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        defer { _ = self.sleepingThreads.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
-        guard let seen = try self.armForRoom(wanted, .thread) else {
-            self.own.disarmConsumer()
-            return true
-        }
-        guard let timeout = Self.timeout(until: deadline) else {
-            self.own.disarmConsumer()
-            return false
-        }
-        self.own.sleepOnConsumer(seen, timeout: timeout.value)
-        self.own.disarmConsumer()
-        return true
-    }
-
-    private struct Timeout {
-        /// Nil: without limit.
-        var value: Duration?
-    }
-
-    /// - Returns: nil when the deadline has passed.
-    private static func timeout(until deadline: ContinuousClock.Instant?) -> Timeout? {
-        guard let deadline else { return Timeout(value: nil) }
-        let remaining = ContinuousClock.now.duration(to: deadline)
-        return remaining > .zero ? Timeout(value: remaining) : nil
     }
 
     /// Lets all who wait here look again.
