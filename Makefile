@@ -1,7 +1,8 @@
-# The two commands that do everything on a fresh machine (Debian 12 with the Swift toolchain, root or sudo):
+# The commands that do everything on a fresh machine (Debian 12 with the Swift toolchain, root or sudo):
 #
 #     make demo    install what is missing, build, send data over every path, print one table
 #     make test    install what is missing, build, run every test, the lab's included
+#     make bench   measure us beside others on this machine; Docs/Benchmarks.md explains the table
 #
 # And one for a machine that is to keep it:
 #
@@ -15,7 +16,10 @@ PACKAGES := \
 	libibverbs-dev librdmacm-dev pkg-config gcc libc6-dev git \
 	python3 iproute2 kmod busybox-static zstd qemu-system-x86 \
 	rdma-core ibverbs-providers ibverbs-utils perftest rdmacm-utils \
-	tcpdump tshark strace procps mandoc
+	tcpdump tshark strace procps mandoc valgrind binutils
+
+# What only the benchmarks need: those whom we are compared with.
+BENCH_PACKAGES := ucx-utils
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
@@ -25,7 +29,7 @@ SYSCONFDIR ?= /etc
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
 SHAREDIR = $(DESTDIR)$(PREFIX)/share
 
-.PHONY: demo test build lint install install-system lab-test fuzz clean
+.PHONY: demo test bench budgets bench-build build lint install install-system lab-test fuzz soak clean
 
 demo: build
 	Docs/Examples/demo/demo .build/release/smc
@@ -38,8 +42,25 @@ test: install lint
 	SMC_TEST_PROGRAMS="$$PWD/.build/asan/debug" ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
 		swift test --skip-build --filter HostileMemoryTests
 	swift build -c release --product smc
+	$(MAKE) budgets
 	Tests/Lab/selftest
 	Tests/Lab/test --smc .build/release/smc
+
+# Everybody in one interleaved run. BENCH_OPTIONS="--quick", "--only small": see --help.
+bench: PACKAGES += $(BENCH_PACKAGES)
+bench: bench-build
+	swift build -c release --package-path Tests/Benchmarks --scratch-path .build/benchmarks-unchecked \
+		-Xswiftc -DSMC_UNCHECKED_FOR_BENCHMARK
+	$(BENCHMARKS) run $(BENCH_OPTIONS)
+
+# Instructions, allocations, retains and system calls for each message, against Tests/Benchmarks/budgets.json.
+budgets: bench-build
+	$(BENCHMARKS) budgets
+
+BENCHMARKS := .build/benchmarks/release/Benchmarks
+
+bench-build: build
+	swift build -c release --package-path Tests/Benchmarks --scratch-path .build/benchmarks
 
 build: install
 	swift build -c release --product smc
@@ -48,6 +69,11 @@ build: install
 FUZZ_SECONDS ?= 120
 fuzz: install
 	Tests/Fuzz/fuzz --seconds $(FUZZ_SECONDS)
+
+# The randomised test of sleeping and waking with 10^8 messages instead of 10^6; about 12 minutes.
+soak: install
+	swift build --build-tests
+	SMC_SOAK_COUNT=100000000 swift test --skip-build --filter noWakeUpIsLost
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Docs

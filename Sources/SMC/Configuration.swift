@@ -30,6 +30,10 @@ public struct Configuration: Hashable, Sendable {
     public var sharedMemoryRingByteCount = 262_144
     /// As above, over RDMA.
     public var rdmaRingByteCount = 262_144
+    /// How connections wait that were not told otherwise.
+    public var waiting = Waiting.adaptive
+    /// Longer messages are neither sent nor received (``Connection/sendMessage(_:until:)``).
+    public var messageByteCountMax = 1 << 30
     /// How long setting a connection up may take.
     public var handshakeTimeout: Duration = .seconds(10)
     /// How long a listener waits for a client's first bytes before the program may speak first.
@@ -74,6 +78,12 @@ public struct Configuration: Hashable, Sendable {
         }
         result.sharedMemoryRingByteCount = self.sharedMemoryRingByteCount
         result.rdmaRingByteCount = self.rdmaRingByteCount
+        guard (0...Int(UInt32.max)).contains(self.messageByteCountMax) else {
+            throw SMCError(
+                .invalidConfiguration, "messages of up to \(self.messageByteCountMax) bytes: 4 GiB are the most")
+        }
+        result.waiting = self.waiting.mode
+        result.messageByteCountMax = self.messageByteCountMax
         result.handshakeTimeout = self.handshakeTimeout
         result.firstBytesTimeout = self.firstBytesTimeout
         return result

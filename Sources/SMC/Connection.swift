@@ -7,7 +7,7 @@ internal import SMCTransport
 /// One task at a time may send and one may receive; the two may be different. Drop a connection only after
 /// ``close()`` or ``abort()``: without, it aborts.
 public final class Connection: Sendable {
-    private let stream: StreamConnection
+    let stream: StreamConnection
 
     init(_ stream: StreamConnection) {
         self.stream = stream
@@ -28,13 +28,23 @@ public final class Connection: Sendable {
     /// sending fails.
     public var isClosedByPeer: Bool { self.stream.isClosedByPeer }
 
+    /// How calls of this connection wait that have to.
+    public var waiting: Waiting {
+        get { Waiting(self.stream.waiting) }
+        set { self.stream.waiting = newValue.mode }
+    }
+
+    /// Signals sent to the peer so far: how often it slept when there was something for it. Nil over RDMA and TCP, where
+    /// that is not counted.
+    public var signalCount: Int? { self.path == .sharedMemory ? self.stream.signalCount : nil }
+
     // MARK: Sending
 
     /// Sends all bytes; returns when they are on their way and the memory may be used again.
     ///
     /// - Parameter deadline: nil waits for room without limit. After `timedOut` part of the bytes may have been sent.
     /// - Throws: ``SMCError``; `closedByPeer`, `peerGone` and `aborted` when nobody reads any more.
-    public func send(
+    nonisolated(nonsending) public func send(
         _ bytes: borrowing RawSpan, until deadline: ContinuousClock.Instant? = nil
     ) async throws(SMCError) {
         // SAFETY: the span is borrowed for the whole call, suspended or not.
@@ -47,7 +57,9 @@ public final class Connection: Sendable {
     }
 
     /// Sends all bytes of an array.
-    public func send(_ bytes: [UInt8], until deadline: ContinuousClock.Instant? = nil) async throws(SMCError) {
+    nonisolated(nonsending) public func send(
+        _ bytes: [UInt8], until deadline: ContinuousClock.Instant? = nil
+    ) async throws(SMCError) {
         // SAFETY: the array is held by this call.
         try await unsafe self.send(bytes.span.bytes, until: deadline)
     }
@@ -57,7 +69,7 @@ public final class Connection: Sendable {
     /// Receives at least one byte and at most as many as fit.
     ///
     /// - Returns: how many bytes came; nil when the peer has ended its direction and everything was read.
-    public func receive(
+    nonisolated(nonsending) public func receive(
         into buffer: inout MutableRawSpan, until deadline: ContinuousClock.Instant? = nil
     ) async throws(SMCError) -> Int? {
         // SAFETY: the span is exclusively ours for the whole call, suspended or not.
@@ -72,7 +84,7 @@ public final class Connection: Sendable {
     /// Receives at least one byte into an array, from `offset` on and at most up to its end.
     ///
     /// - Returns: how many bytes came; nil when the peer has ended its direction and everything was read.
-    public func receive(
+    nonisolated(nonsending) public func receive(
         into bytes: inout [UInt8], from offset: Int = 0, until deadline: ContinuousClock.Instant? = nil
     ) async throws(SMCError) -> Int? {
         var span = bytes.mutableSpan
@@ -90,13 +102,39 @@ public final class Connection: Sendable {
     /// Receives at least one byte and at most `maximum`.
     ///
     /// - Returns: nil when the peer has ended its direction and everything was read.
-    public func receive(
+    nonisolated(nonsending) public func receive(
         atMost maximum: Int, until deadline: ContinuousClock.Instant? = nil
     ) async throws(SMCError) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: maximum)
         guard let count = try await self.receive(into: &bytes, until: deadline) else { return nil }
         bytes.removeLast(maximum - count)
         return bytes
+    }
+
+    // MARK: Without waiting
+
+    /// Sends as many bytes as there is room for.
+    ///
+    /// - Returns: how many were taken; 0 when there is no room.
+    public func trySend(_ bytes: RawSpan) throws(SMCError) -> Int {
+        // SAFETY: the span is borrowed for the whole call.
+        let buffer = unsafe bytes.withUnsafeBytes { unsafe $0 }
+        do throws(TransportError) {
+            return try unsafe self.stream.trySend(buffer)
+        } catch {
+            throw SMCError(error)
+        }
+    }
+
+    /// Receives as many bytes as have come and fit.
+    public func tryReceive(into buffer: inout MutableRawSpan) throws(SMCError) -> Received {
+        // SAFETY: the span is exclusively ours for the whole call.
+        let target = unsafe buffer.withUnsafeMutableBytes { unsafe $0 }
+        do throws(TransportError) {
+            return Received(try unsafe self.stream.tryReceive(into: target))
+        } catch {
+            throw SMCError(error)
+        }
     }
 
     // MARK: Blocking twins, for threads that may wait

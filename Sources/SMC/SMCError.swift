@@ -37,6 +37,8 @@ public struct SMCError: Error, Sendable {
         public static let timedOut = Code(rawValue: "timed-out")
         /// The task was cancelled; nothing was lost.
         public static let cancelled = Code(rawValue: "cancelled")
+        /// More bytes in one piece than the ring or a limit allows.
+        public static let tooLarge = Code(rawValue: "too-large")
         /// The configuration cannot be.
         public static let invalidConfiguration = Code(rawValue: "invalid-configuration")
         /// Linux refused a call.
@@ -74,6 +76,7 @@ extension SMCError {
             case .closedHere: .closed
             case .concurrentUse: .concurrentUse
             case .timedOut: .timedOut
+            case .tooLarge: .tooLarge
             case .cancelled, .interrupted: .cancelled
             case .system: .system
             }

@@ -42,17 +42,42 @@ package final class FutexWord: @unchecked Sendable {
 
     /// Sleeps while the word has this value, until woken or the time is over. May return early.
     package func wait(whileEqual value: UInt32, timeout: Duration?) {
-        var nanoseconds: Int64 = -1
-        if let timeout {
-            let (seconds, attoseconds) = timeout.components
-            nanoseconds = max(0, min(seconds, 1_000_000) * 1_000_000_000 + attoseconds / 1_000_000_000)
-        }
         // SAFETY: an Atomic<UInt32> is stored as its UInt32, and the word lives as long as this object.
-        _ = unsafe csmc_futex_wait(UnsafePointer<UInt32>(OpaquePointer(self.word)), value, nanoseconds, 0)
+        let word = unsafe UnsafePointer<UInt32>(OpaquePointer(self.word))
+        _ = unsafe csmc_futex_wait(word, value, Self.nanoseconds(timeout), 0)
+    }
+
+    fileprivate static func nanoseconds(_ timeout: Duration?) -> Int64 {
+        guard let timeout else { return -1 }
+        let (seconds, attoseconds) = timeout.components
+        return max(0, min(seconds, 1_000_000) * 1_000_000_000 + attoseconds / 1_000_000_000)
     }
 
     package func wake(_ count: Int32) {
         _ = unsafe csmc_futex_wake(UnsafePointer<UInt32>(OpaquePointer(self.word)), count, 0)
+    }
+}
+
+/// Sleeping on a word of memory that processes share (futex(2)). Whoever can write the word can wake its sleepers, or
+/// let them sleep; nothing else.
+package enum SharedFutex {
+    /// Sleeps while the lower half of the word has this value, until woken or the time is over. May return early.
+    ///
+    /// - Safety: `word` points to 8 bytes that stay mapped for the call.
+    @unsafe
+    package static func wait(_ word: UnsafeRawPointer, whileLowerHalfIs value: UInt32, timeout: Duration?) {
+        // SAFETY: the machine has its lower half first; the kernel reads it only.
+        _ = unsafe csmc_futex_wait(
+            word.assumingMemoryBound(to: UInt32.self), value, FutexWord.nanoseconds(timeout), 1)
+    }
+
+    /// Wakes whoever sleeps on the word.
+    ///
+    /// - Safety: as ``wait(_:whileLowerHalfIs:timeout:)``.
+    @unsafe
+    package static func wake(_ word: UnsafeRawPointer) {
+        // SAFETY: the kernel uses the address only.
+        _ = unsafe csmc_futex_wake(word.assumingMemoryBound(to: UInt32.self), .max, 1)
     }
 }
 

@@ -117,6 +117,41 @@ package final class Mapping: @unchecked Sendable {
         unsafe self.baseAddress = try Self.map(file.byteCount, MAP_SHARED | MAP_POPULATE, file.descriptor.rawValue)
     }
 
+    /// Maps a part of the file, and behind it the last `mirroredByteCount` bytes of that part once more: what ends at
+    /// the part's end goes on at the mirrored range's beginning, without a seam.
+    ///
+    /// Traps when the ranges are not whole pages in the file: they are ours to choose.
+    package init(
+        _ file: borrowing MemoryFile, from offset: Int = 0, byteCount: Int, mirroring mirroredByteCount: Int
+    ) throws(SystemCallError) {
+        let (page, total) = (Page.byteCount, byteCount + mirroredByteCount)
+        precondition(offset % page == 0 && byteCount % page == 0 && mirroredByteCount % page == 0, "whole pages only")
+        precondition(offset >= 0 && byteCount > 0 && offset + byteCount <= file.byteCount, "outside of the file")
+        precondition(mirroredByteCount >= 0 && mirroredByteCount <= byteCount)
+        self.byteCount = total
+        // The whole range at once, so that nothing of somebody else lies where the second piece comes.
+        // SAFETY: the kernel chooses the address. Both pieces replace exactly a part of that range; the file is sealed.
+        unsafe self.baseAddress = try Self.map(total, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1)
+        let number = file.descriptor.rawValue
+        do throws(SystemCallError) {
+            try unsafe Self.replace(self.baseAddress, byteCount, number, offset)
+            guard mirroredByteCount > 0 else { return }
+            try unsafe Self.replace(
+                self.baseAddress + byteCount, mirroredByteCount, number, offset + byteCount - mirroredByteCount)
+        } catch {
+            _ = unsafe munmap(self.baseAddress, total)
+            throw error
+        }
+    }
+
+    private static func replace(
+        _ address: UnsafeMutableRawPointer, _ byteCount: Int, _ descriptor: Int32, _ offset: Int
+    ) throws(SystemCallError) {
+        let flags = MAP_SHARED | MAP_POPULATE | MAP_FIXED
+        guard unsafe mmap(address, byteCount, PROT_READ | PROT_WRITE, flags, descriptor, off_t(offset)) != MAP_FAILED
+        else { throw SystemCallError(call: "mmap of \(byteCount) bytes", errno: errno) }
+    }
+
     /// Private zeroed memory, all pages present.
     package init(anonymousByteCount: Int) throws(SystemCallError) {
         self.byteCount = Page.roundUp(anonymousByteCount)

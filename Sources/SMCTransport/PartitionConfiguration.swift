@@ -18,6 +18,10 @@ package struct PartitionConfiguration: Sendable {
     package var sharedMemoryRingByteCount = 262_144
     /// As above, over RDMA.
     package var rdmaRingByteCount = 262_144
+    /// How connections wait that were not told otherwise.
+    package var waiting = Waiting.adaptive
+    /// Longer messages are neither sent nor received.
+    package var messageByteCountMax = 1 << 30
     /// How long setting a connection up may take, from the first byte of TCP on.
     package var handshakeTimeout: Duration = .seconds(10)
     /// How long a listener waits for a client's first bytes before it takes it for a plain TCP client that waits for the

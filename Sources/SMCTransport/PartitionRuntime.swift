@@ -169,7 +169,8 @@ package final class PartitionRuntime: Sendable {
                 remote: "\(peer)"))
         let connection = StreamConnection(
             carrier: carrier, record: record, channel: channel, localAddress: local, peerAddress: peer,
-            peerHostName: peerHostName, flushTimeout: self.configuration.flushTimeout
+            peerHostName: peerHostName, flushTimeout: self.configuration.flushTimeout,
+            waiting: self.configuration.waiting, messageByteCountMax: self.configuration.messageByteCountMax
         ) {
             // Not weak: without the event loop nobody would wake who waits, and a program may keep its connections only.
             self.sharedMemory.reportClosed(identifier)

@@ -21,6 +21,8 @@ package enum TransportError: Error, Hashable, Sendable {
     case timedOut
     /// The task was cancelled; as with ``timedOut`` nothing was lost.
     case cancelled
+    /// More bytes in one piece than the ring or a limit allows.
+    case tooLarge(Int, limit: Int)
     /// Something else than what was waited for came first.
     case interrupted
     /// Linux refused a call on our socket.
@@ -41,6 +43,7 @@ extension TransportError: CustomStringConvertible {
         case .concurrentUse: "two tasks use one direction of the connection at the same time"
         case .timedOut: "the deadline passed"
         case .cancelled: "the task was cancelled"
+        case .tooLarge(let count, let limit): "\(count) bytes in one piece, of which \(limit) are possible"
         case .interrupted: "something else came first"
         case .system(let error): "\(error)"
         }
@@ -52,6 +55,16 @@ package enum ReceiveResult: Hashable, Sendable {
     case bytes(Int)
     case wouldBlock
     /// The peer ended its direction, and all that it sent has been read.
+    case end
+}
+
+/// What looking at bytes in their place brought.
+@unsafe
+package enum Peeked {
+    /// Valid until they are consumed; a hostile peer may change them at any time.
+    case bytes(UnsafeRawBufferPointer)
+    case wouldBlock
+    /// The peer ended its direction; less than was asked for may be left.
     case end
 }
 

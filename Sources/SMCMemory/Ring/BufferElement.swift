@@ -17,12 +17,16 @@ package final class BufferElement: @unchecked Sendable {
     private let control: Mapping
     private let ring: Mapping
     private let controlBase: UnsafeMutableRawPointer
-    private let ringBase: UnsafeMutableRawPointer
-    private let producerWord: UnsafeMutablePointer<Atomic<UInt64>>
-    private let consumerWord: UnsafeMutablePointer<Atomic<UInt64>>
-    private let stateWord: UnsafeMutablePointer<Atomic<UInt32>>
+    /// The ring, and behind it the same memory once more: from any place in it `ringByteCount` bytes lie in one piece.
+    let ringBase: UnsafeMutableRawPointer
+    let producerWord: UnsafeMutablePointer<Atomic<UInt64>>
+    let tailTag: UnsafeMutablePointer<Atomic<UInt64>>
+    let tail: UnsafeMutableRawPointer
+    let consumerWord: UnsafeMutablePointer<Atomic<UInt64>>
+    let stateWord: UnsafeMutablePointer<Atomic<UInt32>>
+    let wakePosition: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// Views part of one or two mappings as an element.
+    /// Views part of one or two mappings as an element. The ring must lie there twice, one copy behind the other.
     ///
     /// Traps when the parts do not lie in the mappings: their places are ours to choose, never a peer's.
     package init(
@@ -30,29 +34,40 @@ package final class BufferElement: @unchecked Sendable {
     ) {
         precondition(BufferElementLayout.isValid(ringByteCount: ringByteCount), "no size for a ring")
         precondition(controlOffset >= 0 && controlOffset % 128 == 0)
-        precondition(controlOffset + BufferElementLayout.stateWordOffset + 128 <= control.byteCount)
-        precondition(ringOffset >= 0 && ringOffset + ringByteCount <= ring.byteCount)
+        precondition(controlOffset + BufferElementLayout.wordsByteCount <= control.byteCount)
+        precondition(ringOffset >= 0 && ringOffset + 2 * ringByteCount <= ring.byteCount)
         self.ringByteCount = ringByteCount
         self.control = control
         self.ring = ring
         // SAFETY: the preconditions put all of this inside of the mappings, which live as long as this object. A fresh
         // mapping is zero, which is a valid Atomic(0); the words are aligned to their size.
-        unsafe self.controlBase = control.baseAddress + controlOffset
+        let base = unsafe control.baseAddress + controlOffset
+        unsafe self.controlBase = base
         unsafe self.ringBase = ring.baseAddress + ringOffset
-        let base = unsafe self.controlBase
-        unsafe self.producerWord = (base + BufferElementLayout.producerWordOffset)
-            .assumingMemoryBound(to: Atomic<UInt64>.self)
-        unsafe self.consumerWord = (base + BufferElementLayout.consumerWordOffset)
-            .assumingMemoryBound(to: Atomic<UInt64>.self)
-        unsafe self.stateWord = (base + BufferElementLayout.stateWordOffset)
-            .assumingMemoryBound(to: Atomic<UInt32>.self)
+        func word<Value>(_ offset: Int, _: Value.Type) -> UnsafeMutablePointer<Atomic<Value>> {
+            unsafe (base + offset).assumingMemoryBound(to: Atomic<Value>.self)
+        }
+        unsafe self.producerWord = word(BufferElementLayout.producerWordOffset, UInt64.self)
+        unsafe self.tailTag = word(BufferElementLayout.tailTagOffset, UInt64.self)
+        unsafe self.tail = base + BufferElementLayout.tailOffset
+        unsafe self.consumerWord = word(BufferElementLayout.consumerWordOffset, UInt64.self)
+        unsafe self.stateWord = word(BufferElementLayout.stateWordOffset, UInt32.self)
+        unsafe self.wakePosition = word(BufferElementLayout.wakePositionOffset, UInt64.self)
     }
 
-    /// Views a whole mapped SMB as an element: the control page, then the ring.
+    /// Views a mapped SMB as an element: the control page, the ring, the ring once more.
     package convenience init(sharedMemory: Mapping, ringByteCount: Int) {
         self.init(
             control: sharedMemory, ring: sharedMemory, ringOffset: BufferElementLayout.controlByteCount,
             ringByteCount: ringByteCount)
+    }
+
+    /// Maps the file of an SMB as ``init(sharedMemory:ringByteCount:)`` needs it.
+    ///
+    /// Traps when the file is too small for it.
+    package static func map(_ file: borrowing MemoryFile, ringByteCount: Int) throws(SystemCallError) -> Mapping {
+        try Mapping(
+            file, byteCount: BufferElementLayout.controlByteCount + ringByteCount, mirroring: ringByteCount)
     }
 
     // MARK: Header and proof
@@ -100,52 +115,149 @@ package final class BufferElement: @unchecked Sendable {
             second: self.controlBase.load(fromByteOffset: offset + 8, as: UInt64.self))
     }
 
-    // MARK: Cursors. A word is `cursor << 1 | asleep`.
+    // MARK: Cursors. A word is `cursor << 3 | mark << 2 | sleepers`.
 
     /// SYNC(element-data): pairs with ``publishProducer(_:)``; ring bytes below the cursor are visible.
     @inline(__always)
     package var producer: UInt64 {
-        unsafe self.producerWord.pointee.load(ordering: .acquiring) >> 1
+        unsafe self.producerWord.pointee.load(ordering: .acquiring) >> Sleepers.bitCount
     }
 
     /// SYNC(element-space): pairs with ``publishConsumer(_:)``; the peer has done with ring bytes below the cursor.
     @inline(__always)
     package var consumer: UInt64 {
-        unsafe self.consumerWord.pointee.load(ordering: .acquiring) >> 1
+        unsafe self.consumerWord.pointee.load(ordering: .acquiring) >> Sleepers.bitCount
     }
 
     /// Publishes how far the ring is filled (SM CS Move, seed A32).
     ///
     /// SYNC(element-data): pairs with ``producer``.
-    /// - Returns: whether the owner sleeps and must be signalled; the flag is taken in the same instruction.
-    package func publishProducer(_ cursor: UInt64) -> Bool {
-        unsafe self.producerWord.pointee.exchange(cursor << 1, ordering: .sequentiallyConsistent) & 1 != 0
+    /// - Returns: who sleeps and must be woken; the flags are taken in the same instruction.
+    package func publishProducer(_ cursor: UInt64) -> Sleepers {
+        unsafe Self.publish(self.producerWord, cursor)
     }
 
     /// Publishes how far the other element's ring has been read.
     ///
     /// SYNC(element-space): pairs with ``consumer``.
     /// - Returns: as ``publishProducer(_:)``.
-    package func publishConsumer(_ cursor: UInt64) -> Bool {
-        unsafe self.consumerWord.pointee.exchange(cursor << 1, ordering: .sequentiallyConsistent) & 1 != 0
+    package func publishConsumer(_ cursor: UInt64) -> Sleepers {
+        unsafe Self.publish(self.consumerWord, cursor)
+    }
+
+    @unsafe @inline(__always)
+    static func publish(_ word: UnsafeMutablePointer<Atomic<UInt64>>, _ cursor: UInt64) -> Sleepers {
+        let old = unsafe word.pointee.exchange(cursor << Sleepers.bitCount, ordering: .sequentiallyConsistent)
+        return Sleepers(rawValue: old & Sleepers.mask)
     }
 
     /// Says that the owner is about to sleep until the producer word changes.
     ///
     /// - Returns: false when the cursor is not `seen` any more: look again instead of sleeping.
-    package func armProducer(ifStill seen: UInt64) -> Bool {
-        unsafe Self.arm(self.producerWord, seen)
+    package func armProducer(_ sleeper: Sleepers = .signal, ifStill seen: UInt64) -> Bool {
+        unsafe Self.arm(self.producerWord, sleeper, seen)
     }
 
-    /// As ``armProducer(ifStill:)`` for the consumer word.
-    package func armConsumer(ifStill seen: UInt64) -> Bool {
-        unsafe Self.arm(self.consumerWord, seen)
+    /// Says that the owner is about to sleep until the consumer word changes.
+    ///
+    /// - Returns: as ``armProducer(_:ifStill:)``.
+    package func armConsumer(_ sleeper: Sleepers = .signal, ifStill seen: UInt64) -> Bool {
+        unsafe Self.arm(self.consumerWord, sleeper, seen)
     }
 
-    private static func arm(_ word: UnsafeMutablePointer<Atomic<UInt64>>, _ seen: UInt64) -> Bool {
-        let (exchanged, original) = unsafe word.pointee.compareExchange(
-            expected: seen << 1, desired: seen << 1 | 1, ordering: .sequentiallyConsistent)
-        return exchanged || original == seen << 1 | 1
+    private static func arm(
+        _ word: UnsafeMutablePointer<Atomic<UInt64>>, _ sleeper: Sleepers, _ seen: UInt64
+    ) -> Bool {
+        var expected = seen << Sleepers.bitCount
+        // A few times at most: only the bits below the cursor may differ.
+        while true {
+            let (exchanged, original) = unsafe word.pointee.compareExchange(
+                expected: expected, desired: expected | sleeper.rawValue, ordering: .sequentiallyConsistent)
+            if exchanged { return true }
+            guard original >> Sleepers.bitCount == seen & (.max >> Sleepers.bitCount), original != expected else {
+                return false
+            }
+            expected = original
+        }
+    }
+
+    // MARK: Threads that sleep on a word
+
+    /// Sleeps while the producer cursor is `seen` and ``armProducer(_:ifStill:)`` with `.thread` holds. May end early.
+    package func sleepOnProducer(_ seen: UInt64, timeout: Duration?) {
+        unsafe self.sleep(on: self.producerWord, seen, timeout)
+    }
+
+    /// As ``sleepOnProducer(_:timeout:)``, on the consumer word.
+    package func sleepOnConsumer(_ seen: UInt64, timeout: Duration?) {
+        unsafe self.sleep(on: self.consumerWord, seen, timeout)
+    }
+
+    @unsafe
+    private func sleep(on word: UnsafeMutablePointer<Atomic<UInt64>>, _ seen: UInt64, _ timeout: Duration?) {
+        let now = unsafe word.pointee.load(ordering: .sequentiallyConsistent)
+        guard now >> Sleepers.bitCount == seen, now & Sleepers.thread.rawValue != 0 else { return }
+        // SAFETY: the word lies in the mapping, which `self` keeps.
+        unsafe SharedFutex.wait(word, whileLowerHalfIs: UInt32(truncatingIfNeeded: now), timeout: timeout)
+    }
+
+    /// Wakes the owner's thread that sleeps on the producer word. The peer calls it after publishing.
+    package func wakeProducerSleeper() { unsafe SharedFutex.wake(self.producerWord) }
+
+    /// Wakes the owner's thread that sleeps on the consumer word. The peer calls it after publishing.
+    package func wakeConsumerSleeper() { unsafe SharedFutex.wake(self.consumerWord) }
+
+    /// Takes the owner's own threads out of their sleep, and makes those look again that are on their way to it. The
+    /// owner calls it when something else than a cursor has changed, after the change, and if it has such threads.
+    package func rouse() {
+        unsafe Self.rouse(self.producerWord)
+        unsafe Self.rouse(self.consumerWord)
+    }
+
+    private static func rouse(_ word: UnsafeMutablePointer<Atomic<UInt64>>) {
+        unsafe Self.takeBack(word)
+        // Also when the bit was not set: the peer may have taken it, to let the sleeper sleep on (`keepAsleep`).
+        unsafe SharedFutex.wake(word)
+    }
+
+    /// Takes back that a thread sleeps on the producer word.
+    package func disarmProducer() { unsafe Self.disarm(self.producerWord) }
+
+    /// Takes back that a thread sleeps on the consumer word.
+    package func disarmConsumer() { unsafe Self.disarm(self.consumerWord) }
+
+    private static func disarm(_ word: UnsafeMutablePointer<Atomic<UInt64>>) {
+        guard unsafe word.pointee.load(ordering: .relaxed) & Sleepers.thread.rawValue != 0 else { return }
+        unsafe Self.takeBack(word)
+    }
+
+    /// The mark first: at no moment does the word look as it was published, or else the peer might set the bit again.
+    private static func takeBack(_ word: UnsafeMutablePointer<Atomic<UInt64>>) {
+        _ = unsafe word.pointee.bitwiseOr(Sleepers.mark, ordering: .sequentiallyConsistent)
+        _ = unsafe word.pointee.bitwiseAnd(~Sleepers.thread.rawValue, ordering: .sequentiallyConsistent)
+    }
+
+    /// Where the producer cursor must be for the owner's sleep to end. The owner sets it before it arms.
+    ///
+    /// SYNC(wake-position): pairs with ``keepAsleep(_:at:)``.
+    package func setWakePosition(_ position: UInt64) {
+        unsafe self.wakePosition.pointee.store(position, ordering: .relaxed)
+    }
+
+    /// Lets sleepers whose wake position is not reached sleep on: the peer calls it with what publishing returned.
+    ///
+    /// SYNC(wake-position): pairs with ``setWakePosition(_:)``, by way of the sleepers in the producer word.
+    /// - Returns: who is to be woken now.
+    package func keepAsleep(_ sleepers: Sleepers, at cursor: UInt64) -> Sleepers {
+        let position = unsafe self.wakePosition.pointee.load(ordering: .relaxed)
+        // A position that cannot be is as good as reached: then the owner looks for itself.
+        let missing = position &- cursor
+        guard missing > 0, missing <= UInt64(self.ringByteCount) else { return sleepers }
+        // Fails when the owner has changed the word: then it is awake and has seen the cursor.
+        let word = cursor << Sleepers.bitCount
+        _ = unsafe self.producerWord.pointee.compareExchange(
+            expected: word, desired: word | sleepers.rawValue, ordering: .sequentiallyConsistent)
+        return .none
     }
 
     // MARK: State
@@ -168,10 +280,19 @@ package final class BufferElement: @unchecked Sendable {
     package func reset() {
         unsafe self.producerWord.pointee.store(0, ordering: .sequentiallyConsistent)
         unsafe self.consumerWord.pointee.store(0, ordering: .sequentiallyConsistent)
+        unsafe self.tailTag.pointee.store(0, ordering: .sequentiallyConsistent)
         unsafe self.stateWord.pointee.store(0, ordering: .sequentiallyConsistent)
+        unsafe self.wakePosition.pointee.store(0, ordering: .sequentiallyConsistent)
     }
 
     // MARK: The ring (SM Move, seed A31)
+
+    /// Where stream position `position` lies in the ring; from there `ringByteCount` bytes lie in one piece.
+    @unsafe @inline(__always)
+    func place(of position: UInt64) -> UnsafeMutableRawPointer {
+        // SAFETY: the offset is below ringByteCount, and the ring is mapped twice.
+        unsafe self.ringBase + Int(truncatingIfNeeded: position & UInt64(self.ringByteCount - 1))
+    }
 
     /// Copies bytes into the ring from stream position `position` on, around its end if need be.
     ///
@@ -180,13 +301,7 @@ package final class BufferElement: @unchecked Sendable {
     package func write(_ source: UnsafeRawBufferPointer, at position: UInt64) {
         guard let bytes = source.baseAddress else { return }
         precondition(source.count <= self.ringByteCount)
-        let offset = Int(truncatingIfNeeded: position) & (self.ringByteCount - 1)
-        let first = min(source.count, self.ringByteCount - offset)
-        // SAFETY: both pieces lie in the ring, as offset < ringByteCount and count <= ringByteCount.
-        unsafe (self.ringBase + offset).copyMemory(from: bytes, byteCount: first)
-        if source.count > first {
-            unsafe self.ringBase.copyMemory(from: bytes + first, byteCount: source.count - first)
-        }
+        unsafe self.place(of: position).copyMemory(from: bytes, byteCount: source.count)
     }
 
     /// Copies bytes out of the ring from stream position `position` on.
@@ -196,13 +311,7 @@ package final class BufferElement: @unchecked Sendable {
     package func read(into target: UnsafeMutableRawBufferPointer, at position: UInt64) {
         guard let bytes = target.baseAddress else { return }
         precondition(target.count <= self.ringByteCount)
-        let offset = Int(truncatingIfNeeded: position) & (self.ringByteCount - 1)
-        let first = min(target.count, self.ringByteCount - offset)
-        // SAFETY: as in write.
-        unsafe bytes.copyMemory(from: self.ringBase + offset, byteCount: first)
-        if target.count > first {
-            unsafe (bytes + first).copyMemory(from: self.ringBase, byteCount: target.count - first)
-        }
+        unsafe bytes.copyMemory(from: self.place(of: position), byteCount: target.count)
     }
 }
 

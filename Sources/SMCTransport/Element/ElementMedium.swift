@@ -7,33 +7,35 @@ package enum ElementMedium: Sendable {
     case sharedMemory(SharedMemoryMedium)
     case rdma(RDMAMedium)
 
-    var isWorthSpinning: Bool {
+    /// What we store is at once in the peer's element, its words included.
+    var isDirect: Bool {
         switch self {
         case .sharedMemory: true
         case .rdma: false
         }
     }
 
-    /// Tells the peer how far its ring is filled.
+    /// Tells the peer how far its ring is filled, if that takes a message.
     ///
     /// - Parameter ringIsFull: the write took all the room there was.
-    @inline(__always)
     func publishProducer(_ cursor: UInt64, ringIsFull: Bool) {
-        switch self {
-        case .sharedMemory(let medium): medium.publishProducer(cursor)
-        case .rdma(let medium): medium.publishProducer(cursor, ringIsFull: ringIsFull)
+        if case .rdma(let medium) = self { medium.publishProducer(cursor, ringIsFull: ringIsFull) }
+    }
+
+    /// Tells the peer how far we have read, if that takes a message and is worth it.
+    ///
+    /// - Parameters:
+    ///   - produced: how far the peer had written.
+    ///   - isUrgent: it is worth it.
+    func publishConsumer(_ cursor: UInt64, produced: UInt64, isUrgent: Bool = false) {
+        if case .rdma(let medium) = self {
+            medium.publishConsumer(cursor, produced: produced, isUrgent: isUrgent)
         }
     }
 
-    /// Tells the peer how far we have read, if it is worth telling.
-    ///
-    /// - Parameter produced: how far the peer had written.
-    @inline(__always)
-    func publishConsumer(_ cursor: UInt64, produced: UInt64) {
-        switch self {
-        case .sharedMemory(let medium): medium.publishConsumer(cursor)
-        case .rdma(let medium): medium.publishConsumer(cursor, produced: produced)
-        }
+    /// Interrupts the peer, if that is not done by a message.
+    func signal() {
+        if case .sharedMemory(let medium) = self { medium.signal() }
     }
 
     /// Tells the peer about our end of the connection.

@@ -18,9 +18,13 @@ package final class ElementTransport: Transport {
     package let readPoint = WaitPoint()
     package let writePoint = WaitPoint()
 
-    // Cursors of ours; each has one writer, the task that sends or the task that receives.
-    private let produced = Atomic<UInt64>(0)
-    private let consumed = Atomic<UInt64>(0)
+    /// The hot paths. Over shared memory nothing else is touched by them.
+    let sender: ElementSender
+    let receiver: ElementReceiver
+    let isDirect: Bool
+    /// Threads that sleep on words of our element.
+    let sleepingThreads = Atomic<Int>(0)
+    private let sentSignals = Atomic<Int>(0)
 
     private struct Shared {
         var connection = ConnectionState()
@@ -33,7 +37,7 @@ package final class ElementTransport: Transport {
         var onRelease: [@Sendable () -> Void] = []
     }
     private let shared = Mutex(Shared())
-    // Copies of what the fast path asks, so that it takes no lock.
+    // Copies of what is asked before sleeping, so that it takes no lock.
     private let isClosedHere = Atomic<Bool>(false)
     private let isSendingOver = Atomic<Bool>(false)
     private let hasTrouble = Atomic<Bool>(false)
@@ -42,48 +46,119 @@ package final class ElementTransport: Transport {
         self.own = own
         self.outgoing = outgoing
         self.medium = medium
+        self.isDirect = medium.isDirect
+        // SAFETY: the elements are kept as long as these.
+        unsafe self.sender = ElementSender(
+            own: own, outgoing: outgoing, storeByteCount: Limits.bytesPerStore, stopBits: Self.closed | Self.aborted)
+        unsafe self.receiver = ElementReceiver(own: own, outgoing: outgoing, storeByteCount: Limits.bytesPerStore)
+    }
+
+    deinit {
+        // SAFETY: who uses them holds this object.
+        unsafe self.sender.deallocate()
+        unsafe self.receiver.deallocate()
     }
 
     /// Bytes that may be on their way before the sender must wait.
     package var ringByteCount: Int { self.outgoing.ringByteCount }
-    package var isWorthSpinning: Bool { self.medium.isWorthSpinning }
+    package var isWorthSpinning: Bool { self.isDirect }
+    /// Signals sent so far: how often the peer slept when we had something for it. Over RDMA none are counted.
+    package var signalCount: Int { self.sentSignals.load(ordering: .relaxed) }
 
     // MARK: Sending
 
     @unsafe
     package func trySend(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int {
-        try self.checkSending()
-        let produced = self.produced.load(ordering: .relaxed)
-        let room = CursorBounds.writable(
-            consumer: self.own.consumer, produced: produced, ringByteCount: self.outgoing.ringByteCount)
-        guard let room else { throw self.violation("its consumer cursor lies outside of the ring") }
-        let count = min(room, bytes.count, Limits.bytesPerStore)
-        guard count > 0 else { return 0 }
-        // SAFETY: `count` bytes of the ring are free, as the checked cursor says.
-        unsafe self.outgoing.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: produced)
-        self.produced.store(produced &+ UInt64(count), ordering: .relaxed)
-        self.medium.publishProducer(produced &+ UInt64(count), ringIsFull: count == room)
+        guard self.isDirect else { return try unsafe self.trySendByMessage(bytes) }
+        // SAFETY: the caller vouches for the bytes.
+        let outcome = unsafe self.sender.send(bytes)
+        if !outcome.sleepers.isEmpty { self.wakeReader(outcome.sleepers) }
+        return outcome.count < 0 ? try self.throwSending(outcome.count) : outcome.count
+    }
+
+    /// Over a medium that is told of what was written.
+    @unsafe
+    private func trySendByMessage(_ bytes: UnsafeRawBufferPointer) throws(TransportError) -> Int {
+        let wanted = min(bytes.count, self.sender.storeByteCount)
+        guard self.sender.mayProceed else { return try self.throwSending(ElementSender.stopped) }
+        guard let room = self.sender.room(wanting: wanted) else {
+            return try self.throwSending(ElementSender.violation)
+        }
+        let count = min(room, wanted)
+        guard count > 0, let source = bytes.baseAddress else { return 0 }
+        // SAFETY: `count` bytes are there, and as many of the ring are free, as the checked cursor says.
+        unsafe self.sender.write(source, count)
+        self.medium.publishProducer(self.sender.advance(count), ringIsFull: count == room)
         return count
     }
 
-    package func prepareToSend() throws(TransportError) -> WaitPoint.Ticket? {
-        let ticket = self.writePoint.ticket()
-        let seen = self.own.consumer
-        let room = CursorBounds.writable(
-            consumer: seen, produced: self.produced.load(ordering: .relaxed),
-            ringByteCount: self.outgoing.ringByteCount)
-        guard room == 0, self.own.armConsumer(ifStill: seen) else { return nil }
-        // Looked at after arming: whoever sets these wakes us afterwards.
-        guard !self.isClosedByPeer, !self.hasTrouble.load(ordering: .acquiring),
-            !self.isSendingOver.load(ordering: .relaxed)
-        else { return nil }
-        return ticket
+    /// Room in one piece: `atLeast` bytes or more, up to `atMost`.
+    ///
+    /// - Returns: nil when there is less.
+    @unsafe
+    func reserve(atLeast: Int, atMost: Int) throws(TransportError) -> UnsafeMutableRawBufferPointer? {
+        guard self.sender.mayProceed else {
+            _ = try self.throwSending(ElementSender.stopped)
+            return nil
+        }
+        guard let room = self.sender.room(wanting: atMost) else {
+            _ = try self.throwSending(ElementSender.violation)
+            return nil
+        }
+        guard room >= atLeast else { return nil }
+        // SAFETY: the whole ring lies in one piece from there, and that much of it is free.
+        return unsafe UnsafeMutableRawBufferPointer(start: self.sender.place, count: min(room, atMost))
     }
 
-    private func checkSending() throws(TransportError) {
+    /// Publishes the first `count` bytes of what was reserved last.
+    func commit(_ count: Int) {
+        guard count > 0 else { return }
+        guard self.isDirect else {
+            self.medium.publishProducer(self.sender.advance(count), ringIsFull: false)
+            return
+        }
+        let sleepers = self.sender.publishPlaced(count)
+        if !sleepers.isEmpty { self.wakeReader(sleepers) }
+    }
+
+    /// Wakes who slept when we published, unless it waits for more.
+    func wakeReader(_ sleepers: Sleepers) {
+        let due = self.outgoing.keepAsleep(sleepers, at: self.sender.cursor)
+        guard !due.isEmpty else { return }
+        self.sentSignals.add(1, ordering: .relaxed)
+        if due.wantFutex { self.outgoing.wakeProducerSleeper() }
+        if due.wantSignal { self.medium.signal() }
+    }
+
+    func throwSending(_ code: Int) throws(TransportError) -> Int {
+        guard code == ElementSender.stopped else {
+            throw self.violation("its consumer cursor lies outside of the ring")
+        }
         guard !self.isSendingOver.load(ordering: .relaxed) else { throw self.whyClosedHere() }
         if self.isClosedByPeer { throw self.own.state & Self.aborted != 0 ? .abortedByPeer : .closedByPeer }
-        if self.hasTrouble.load(ordering: .acquiring) { try self.throwTrouble() }
+        try self.throwTrouble()
+        return 0
+    }
+
+    package func prepareToSend() throws(TransportError) -> WaitPoint.Ticket? { try self.prepareToSend(1) }
+
+    /// As ``prepareToSend()``, for room for `wanted` bytes.
+    func prepareToSend(_ wanted: Int) throws(TransportError) -> WaitPoint.Ticket? {
+        let ticket = self.writePoint.ticket()
+        return try self.armForRoom(wanted, .signal) == nil ? nil : ticket
+    }
+
+    /// Sees to it that we are woken when there is room for `wanted` bytes.
+    ///
+    /// - Returns: the consumer cursor that was looked at; nil: look again instead of sleeping.
+    func armForRoom(_ wanted: Int, _ sleeper: Sleepers) throws(TransportError) -> UInt64? {
+        guard let room = self.sender.room(wanting: wanted) else {
+            throw self.violation("its consumer cursor lies outside of the ring")
+        }
+        let seen = self.sender.seenConsumer
+        guard room < wanted, self.own.armConsumer(sleeper, ifStill: seen) else { return nil }
+        // Looked at after arming: whoever sets these wakes us afterwards.
+        return self.sender.mayProceed ? seen : nil
     }
 
     /// The peer has closed or aborted its end.
@@ -97,50 +172,115 @@ package final class ElementTransport: Transport {
     package func tryReceive(
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(TransportError) -> ReceiveResult {
-        guard !self.isClosedHere.load(ordering: .relaxed) else { throw self.whyClosedHere() }
-        let consumed = self.consumed.load(ordering: .relaxed)
-        let isTroubled = self.hasTrouble.load(ordering: .acquiring)
-        let state = self.own.state
-        let producer = self.own.producer  // After the state: what was published before it is seen.
-        let waiting = CursorBounds.readable(
-            producer: producer, consumed: consumed, ringByteCount: self.own.ringByteCount)
-        guard let waiting else { throw self.violation("its producer cursor lies outside of the ring") }
-        guard waiting > 0 else {
-            if state != 0 {
-                if state & Self.aborted != 0 { throw .abortedByPeer }
-                return .end
-            }
-            if isTroubled { try self.throwTrouble() }
-            return .wouldBlock
+        // SAFETY: the caller vouches for the buffer.
+        let outcome = unsafe self.receiver.receive(into: buffer)
+        guard outcome.count > 0 else { return try self.foundNothing(outcome.count) }
+        if !self.isDirect {
+            self.medium.publishConsumer(self.receiver.cursor, produced: self.receiver.seenProducer)
+        } else if outcome.mustTell {
+            self.tellWriter()
         }
-        let count = min(waiting, buffer.count, Limits.bytesPerStore)
-        guard count > 0 else { return .bytes(0) }
-        // SAFETY: `count` bytes of the ring are filled, as the checked cursor says.
-        unsafe self.own.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: consumed)
-        // Closed meanwhile: the memory may have been given back under the copy.
-        guard !self.isClosedHere.load(ordering: .acquiring) else { throw self.whyClosedHere() }
-        self.consumed.store(consumed &+ UInt64(count), ordering: .releasing)
-        self.medium.publishConsumer(consumed &+ UInt64(count), produced: producer)
-        return .bytes(count)
+        return .bytes(outcome.count)
     }
 
-    package func prepareToReceive() throws(TransportError) -> WaitPoint.Ticket? {
+    /// All that waits, in one piece, if that is `atLeast` bytes.
+    @unsafe
+    func peek(atLeast: Int) throws(TransportError) -> Peeked {
+        // SAFETY: what is peeked at lies in the ring, or in the receiver's own memory.
+        let (bytes, code) = unsafe self.receiver.peek(atLeast: atLeast)
+        if let bytes = unsafe bytes { return unsafe .bytes(bytes) }
+        // Who waits for much lets the writer have all the room there is, so that it cannot wait for us in turn.
+        if atLeast > 1, self.receiver.hasUntold {
+            if self.isDirect {
+                self.tellWriter()
+            } else {
+                self.medium.publishConsumer(
+                    self.receiver.markTold(), produced: self.receiver.seenProducer, isUrgent: true)
+            }
+        }
+        return unsafe try self.foundNothing(code, wanted: atLeast) == .end ? .end : .wouldBlock
+    }
+
+    /// Takes the first `count` bytes of what was peeked at last.
+    func consume(_ count: Int) throws(TransportError) {
+        guard self.receiver.isOpen else { throw self.whyClosedHere() }
+        let mustTell = self.receiver.advance(count)
+        if !self.isDirect {
+            self.medium.publishConsumer(self.receiver.cursor, produced: self.receiver.seenProducer)
+        } else if mustTell {
+            self.tellWriter()
+        }
+    }
+
+    /// What it means that there are no bytes, as the receiver's outcome says.
+    private func foundNothing(_ code: Int, wanted: Int = 1) throws(TransportError) -> ReceiveResult {
+        switch code {
+        case ElementReceiver.stopped: throw self.whyClosedHere()
+        case ElementReceiver.violation: throw self.violation("its producer cursor lies outside of the ring")
+        default: break
+        }
+        let isTroubled = self.hasTrouble.load(ordering: .acquiring)
+        let state = self.own.state
+        // After the state: what was published before it is seen.
+        guard let waiting = self.receiver.look() else {
+            throw self.violation("its producer cursor lies outside of the ring")
+        }
+        if waiting >= wanted { return .wouldBlock }
+        if state != 0 {
+            if state & Self.aborted != 0 { throw .abortedByPeer }
+            return .end
+        }
+        if isTroubled { try self.throwTrouble() }
+        return .wouldBlock
+    }
+
+    /// Tells the peer how far we have read, and wakes it if it waits for that.
+    func tellWriter() {
+        let sleepers = self.receiver.publish()
+        guard !sleepers.isEmpty else { return }
+        self.sentSignals.add(1, ordering: .relaxed)
+        if sleepers.wantFutex { self.outgoing.wakeConsumerSleeper() }
+        if sleepers.wantSignal { self.medium.signal() }
+    }
+
+    package func prepareToReceive() throws(TransportError) -> WaitPoint.Ticket? { self.prepareToReceive(1) }
+
+    /// As ``prepareToReceive()``, for `wanted` bytes.
+    func prepareToReceive(_ wanted: Int) -> WaitPoint.Ticket? {
         let ticket = self.readPoint.ticket()
-        guard self.own.armProducer(ifStill: self.consumed.load(ordering: .relaxed)) else { return nil }
+        return self.armForBytes(wanted, .signal) == nil ? nil : ticket
+    }
+
+    /// Something is to be thrown when all has been read.
+    var isInTrouble: Bool { self.hasTrouble.load(ordering: .acquiring) }
+
+    /// Sees to it that we are woken when `wanted` bytes wait.
+    ///
+    /// - Returns: the producer cursor that was looked at; nil: look again instead of sleeping.
+    func armForBytes(_ wanted: Int, _ sleeper: Sleepers) -> UInt64? {
+        guard let waiting = self.receiver.look(), waiting < wanted else { return nil }
+        let seen = self.receiver.seenProducer
+        self.own.setWakePosition(self.receiver.cursor &+ UInt64(wanted))
+        guard self.own.armProducer(sleeper, ifStill: seen) else { return nil }
         // Looked at after arming: whoever sets these wakes us afterwards.
-        guard self.own.state == 0, !self.hasTrouble.load(ordering: .acquiring),
-            !self.isClosedHere.load(ordering: .relaxed)
-        else { return nil }
-        return ticket
+        return self.receiver.isQuiet && !self.hasTrouble.load(ordering: .acquiring) ? seen : nil
+    }
+
+    /// Lets all who wait here look again.
+    private func wakeAll() {
+        if self.sleepingThreads.load(ordering: .sequentiallyConsistent) > 0 { self.own.rouse() }
+        self.readPoint.wake()
+        self.writePoint.wake()
     }
 
     // MARK: The end
 
     package func finishSending() {
-        self.isSendingOver.store(true, ordering: .relaxed)
+        self.isSendingOver.store(true, ordering: .sequentiallyConsistent)
+        self.sender.stop()
         let flags = self.shared.withLock { $0.connection.sendingEnded() }
         self.tell(flags)
-        self.writePoint.wake()
+        self.wakeAll()
     }
 
     package func close() {
@@ -152,13 +292,14 @@ package final class ElementTransport: Transport {
     }
 
     private func end(_ change: (inout ConnectionState, _ hasUnreadData: Bool) -> ConnectionStateFlags) {
-        self.isSendingOver.store(true, ordering: .relaxed)
-        self.isClosedHere.store(true, ordering: .releasing)
-        let hasUnreadData = self.own.producer != self.consumed.load(ordering: .acquiring)
+        self.isSendingOver.store(true, ordering: .sequentiallyConsistent)
+        self.isClosedHere.store(true, ordering: .sequentiallyConsistent)
+        self.sender.stop()
+        self.receiver.stop()
+        let hasUnreadData = self.own.producer != self.receiver.cursor
         let flags = self.shared.withLock { change(&$0.connection, hasUnreadData) }
         self.tell(flags)
-        self.readPoint.wake()
-        self.writePoint.wake()
+        self.wakeAll()
         self.releaseIfOver()
     }
 
@@ -182,8 +323,7 @@ package final class ElementTransport: Transport {
 
     /// The peer signalled: something in our element changed.
     package func signalled() {
-        self.readPoint.wake()
-        self.writePoint.wake()
+        self.wakeAll()
         if self.own.state != 0 { self.releaseIfOver() }
     }
 
@@ -193,7 +333,8 @@ package final class ElementTransport: Transport {
             shared.hasTCPEnded = true
             if shared.failure == nil { shared.failure = .peerGone(why) }
         }
-        self.hasTrouble.store(true, ordering: .releasing)
+        self.hasTrouble.store(true, ordering: .sequentiallyConsistent)
+        self.sender.stop()
         self.signalled()
         self.releaseIfOver()
     }
@@ -204,7 +345,8 @@ package final class ElementTransport: Transport {
             if shared.failure == nil { shared.failure = error }
             shared.hasTCPEnded = true
         }
-        self.hasTrouble.store(true, ordering: .releasing)
+        self.hasTrouble.store(true, ordering: .sequentiallyConsistent)
+        self.sender.stop()
         self.signalled()
         self.releaseIfOver()
     }
@@ -221,7 +363,8 @@ package final class ElementTransport: Transport {
             shared.violation = error
             if shared.failure == nil { shared.failure = error }
         }
-        self.hasTrouble.store(true, ordering: .releasing)
+        self.hasTrouble.store(true, ordering: .sequentiallyConsistent)
+        self.sender.stop()
         self.abort()
         return error
     }

@@ -27,9 +27,9 @@ extension RDMALink {
                 after: own.producer, elementSize: own.ringByteCount)
             let consumer = try message.consumerCursor.position(
                 after: own.consumer, elementSize: medium.target.ringByteCount)
-            let readerSleeps = producer.map { own.publishProducer($0) } ?? false
-            let writerSleeps = consumer.map { own.publishConsumer($0) } ?? false
-            isAsleep = readerSleeps || writerSleeps
+            let readers = producer.map { own.keepAsleep(own.publishProducer($0), at: $0) } ?? .none
+            let writers = consumer.map { own.publishConsumer($0) } ?? .none
+            isAsleep = !readers.isEmpty || !writers.isEmpty
         } catch {
             transport.failed(.protocolViolation("cursor in CDC: \(error)"))
             return

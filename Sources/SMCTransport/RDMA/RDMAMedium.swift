@@ -74,10 +74,12 @@ package final class RDMAMedium: Sendable {
         }
     }
 
-    func publishConsumer(_ cursor: UInt64, produced: UInt64) {
+    func publishConsumer(_ cursor: UInt64, produced: UInt64, isUrgent: Bool) {
         self.link.update(self.alertToken) { outgoing in
             outgoing.consumed = cursor
-            if outgoing.credit.isUpdateDue(consumed: cursor, produced: produced) { outgoing.isDirty = true }
+            if isUrgent || outgoing.credit.isUpdateDue(consumed: cursor, produced: produced) {
+                outgoing.isDirty = true
+            }
         }
     }
 

@@ -11,6 +11,8 @@ package final class RegisteredBuffers: Sendable {
     package let ringByteCount: Int
     /// Rings.
     package let count: Int
+    // A file, so that each ring can be mapped a second time, twice in a row, as elements need it.
+    private let file: MemoryFile
     private let rings: Mapping
     private let controls: Mapping
     // Dropped when the device goes, so that the kernel can let it go although connections still hold the memory.
@@ -18,13 +20,14 @@ package final class RegisteredBuffers: Sendable {
     private let free: Mutex<[Int]>
 
     /// Bytes of a control area that no peer can reach: the words only, without the page around them.
-    private static let controlByteCount = 512
+    private static let controlByteCount = BufferElementLayout.wordsByteCount
 
     /// - Throws: ``VerbsError`` when the memory cannot be registered, ``SystemCallError`` when there is none.
     package init(_ domain: ProtectionDomain, ringByteCount: Int, count: Int) throws {
         self.ringByteCount = ringByteCount
         self.count = count
-        self.rings = try Mapping(anonymousByteCount: ringByteCount * count)
+        self.file = try MemoryFile.create(name: "smc-rmb", byteCount: ringByteCount * count)
+        self.rings = try Mapping(self.file)
         self.controls = try Mapping(anonymousByteCount: Self.controlByteCount * count)
         // SAFETY: the mapping is kept as long as the registration, whose owner it is; the rings in it are plain bytes
         // to which the peer may write at any time.
@@ -50,12 +53,17 @@ package final class RegisteredBuffers: Sendable {
         }
     }
 
-    /// Takes a ring; nil when all are in use.
+    /// Takes a ring; nil when all are in use, or there is no memory to map it.
     package func take() -> Slot? {
         guard let index = self.free.withLock({ $0.popLast() }) else { return nil }
+        let size = self.ringByteCount
+        guard let ring = try? Mapping(self.file, from: index * size, byteCount: size, mirroring: size) else {
+            self.free.withLock { $0.append(index) }
+            return nil
+        }
         let element = BufferElement(
-            control: self.controls, controlOffset: index * Self.controlByteCount, ring: self.rings,
-            ringOffset: index * self.ringByteCount, ringByteCount: self.ringByteCount)
+            control: self.controls, controlOffset: index * Self.controlByteCount, ring: ring, ringOffset: 0,
+            ringByteCount: size)
         element.reset()
         return Slot(buffers: self, index: index, element: element)
     }

@@ -44,7 +44,7 @@ final class HeldSMB: Sendable {
     ) throws(SystemCallError) {
         self.number = number
         FaultPoint.reach("map")
-        self.mapping = try Mapping(file)
+        self.mapping = try BufferElement.map(file, ringByteCount: ringByteCount)
         FaultPoint.reach("mapped")
         self.ringByteCount = ringByteCount
         self.vlan = vlan

@@ -2,7 +2,7 @@ package import SMCMemory
 internal import SMCSystem
 internal import SMCWire
 
-/// SM Move, SM CS Move and SIGB (seed A31-A33): stores straight into the peer's element.
+/// SIGB (seed A33), and the words of a peer's element that no hot path touches.
 package final class SharedMemoryMedium: Sendable {
     private let peer: BufferElement
     private let signals: PairSignals
@@ -15,20 +15,9 @@ package final class SharedMemoryMedium: Sendable {
         self.bit = bit
     }
 
-    @inline(__always)
-    func publishProducer(_ cursor: UInt64) {
-        FaultPoint.reach("publish", cursor)
-        let isAsleep = self.peer.publishProducer(cursor)
-        FaultPoint.reach("published", cursor)
-        if isAsleep { self.signals.signal(bit: self.bit) }
-    }
-
-    @inline(__always)
-    func publishConsumer(_ cursor: UInt64) {
-        FaultPoint.reach("consume", cursor)
-        let isAsleep = self.peer.publishConsumer(cursor)
-        FaultPoint.reach("consumed", cursor)
-        if isAsleep { self.signals.signal(bit: self.bit) }
+    /// Interrupts the peer: something in its SMB changed.
+    func signal() {
+        self.signals.signal(bit: self.bit)
     }
 
     func publishState(_ flags: ConnectionStateFlags) {

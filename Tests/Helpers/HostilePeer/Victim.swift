@@ -43,14 +43,14 @@ final class Victim {
             throw Trouble(description: "the victim does not accept shared memory")
         }
         let accepted = try self.session.accept(OfferToken(rawValue: endpoint.dmbToken), from: endpoint.gid)
-        self.theirs = try Mapping(accepted.file)
+        self.theirs = try BufferElement.map(accepted.file, ringByteCount: accepted.ringByteCount)
         self.outgoing = BufferElement(sharedMemory: self.theirs, ringByteCount: accepted.ringByteCount)
         self.outgoing.respond(self.outgoing.challenge.expectedResponse)
         self.bit = accepted.signal.bit
         self.theirFile = try Self.again(accepted.file)
         let created = try self.session.createSMB(ringByteCount: 65_536, on: membership.addresses[0].smgid)
         let bound = try self.session.bind(created.owner, to: endpoint.gid)
-        self.ours = try Mapping(created.file)
+        self.ours = try BufferElement.map(created.file, ringByteCount: created.ringByteCount)
         self.ourFile = try Self.again(created.file)
         self.own = BufferElement(sharedMemory: self.ours, ringByteCount: created.ringByteCount)
         let challenge = MemoryChallenge.random()
@@ -110,7 +110,9 @@ final class Victim {
     func echo(_ bytes: [UInt8]) throws {
         bytes.withUnsafeBytes { self.outgoing.write($0, at: self.produced) }
         self.produced += UInt64(bytes.count)
-        if self.outgoing.publishProducer(self.produced) { self.signal() }
+        let readers = self.outgoing.publishProducer(self.produced)
+        if readers.wantFutex { self.outgoing.wakeProducerSleeper() }
+        if readers.wantSignal { self.signal() }
         let deadline = ContinuousClock.now.advanced(by: .seconds(10))
         while self.own.producer < self.consumed + UInt64(bytes.count) {
             guard ContinuousClock.now < deadline else { throw Trouble(description: "the echo did not come") }
@@ -119,7 +121,9 @@ final class Victim {
         var back = [UInt8](repeating: 0, count: bytes.count)
         back.withUnsafeMutableBytes { self.own.read(into: $0, at: self.consumed) }
         self.consumed += UInt64(bytes.count)
-        if self.outgoing.publishConsumer(self.consumed) { self.signal() }
+        let writers = self.outgoing.publishConsumer(self.consumed)
+        if writers.wantFutex { self.outgoing.wakeConsumerSleeper() }
+        if writers.wantSignal { self.signal() }
         guard back == bytes else { throw Trouble(description: "the echo is not what was sent") }
     }
 

@@ -8,7 +8,7 @@ struct BufferElementTests {
     private static let ring = 16_384
 
     private static func make() throws -> (element: BufferElement, mapping: Mapping) {
-        let mapping = try Mapping(anonymousByteCount: BufferElementLayout.controlByteCount + self.ring)
+        let mapping = try TestElement.map(ringByteCount: self.ring)
         return (BufferElement(sharedMemory: mapping, ringByteCount: self.ring), mapping)
     }
 
@@ -24,19 +24,21 @@ struct BufferElementTests {
         _ = element.publishProducer(5)
         _ = element.publishConsumer(3)
         #expect(element.armConsumer(ifStill: 3))
+        element.setWakePosition(77)
         element.publishState(0x80)
         element.publishState(0x40)
         #expect(word(0) == BufferElementLayout.magic)
         #expect(word(8) == 16_384)
         #expect(word(64) == 0x11 && word(72) == 0x22)
         #expect(word(80) == 0x33 && word(88) == 0x44)
-        #expect(word(128) == 5 << 1)
-        #expect(word(256) == 3 << 1 | 1)
+        #expect(word(128) == 5 << 3)
+        #expect(word(256) == 3 << 3 | 1)
         #expect(word(384) & 0xffff_ffff == 0xc0)
-        let written = [0, 8, 64, 72, 80, 88, 128, 256, 384]
+        #expect(word(512) == 77)
+        let written = [0, 8, 64, 72, 80, 88, 128, 256, 384, 512]
         for offset in stride(from: 0, to: 4096, by: 8) where !written.contains(offset) { #expect(word(offset) == 0) }
         element.reset()
-        #expect(word(128) == 0 && word(256) == 0 && word(384) == 0)
+        #expect(word(128) == 0 && word(256) == 0 && word(384) == 0 && word(512) == 0)
         #expect(element.hasValidHeader, "a reset keeps the header")
     }
 
@@ -69,8 +71,8 @@ struct BufferElementTests {
 
     @Test func theProofGoesThroughTheMemory() throws {
         let file = try MemoryFile.create(name: "smc-test", byteCount: BufferElementLayout.controlByteCount + Self.ring)
-        let owner = BufferElement(sharedMemory: try Mapping(file), ringByteCount: Self.ring)
-        let peer = BufferElement(sharedMemory: try Mapping(file), ringByteCount: Self.ring)
+        let owner = try TestElement.element(file, Self.ring)
+        let peer = try TestElement.element(file, Self.ring)
         let challenge = MemoryChallenge.random()
         owner.writeHeader(challenge: challenge)
         #expect(peer.hasValidHeader)
@@ -127,16 +129,18 @@ struct BufferElementTests {
 
     @Test func aRingMayLieAnywhereInItsMapping() throws {
         let control = try Mapping(anonymousByteCount: 8192)
-        let ring = try Mapping(anonymousByteCount: 3 * Self.ring)
+        let file = try MemoryFile.create(name: "smc-test", byteCount: 3 * Self.ring)
+        let whole = try Mapping(file)
+        let ring = try Mapping(file, from: Self.ring, byteCount: Self.ring, mirroring: Self.ring)
         let element = BufferElement(
-            control: control, controlOffset: 4096, ring: ring, ringOffset: Self.ring, ringByteCount: Self.ring)
+            control: control, controlOffset: 4096, ring: ring, ringOffset: 0, ringByteCount: Self.ring)
         let bytes = [UInt8](repeating: 0xaa, count: Self.ring)
         bytes.withUnsafeBytes { element.write($0, at: 12_345) }
         _ = element.publishProducer(1)
-        #expect(ring.read(Self.ring, at: 0).allSatisfy { $0 == 0 })
-        #expect(ring.read(Self.ring, at: Self.ring).allSatisfy { $0 == 0xaa })
-        #expect(ring.read(Self.ring, at: 2 * Self.ring).allSatisfy { $0 == 0 })
+        #expect(whole.read(Self.ring, at: 0).allSatisfy { $0 == 0 })
+        #expect(whole.read(Self.ring, at: Self.ring).allSatisfy { $0 == 0xaa })
+        #expect(whole.read(Self.ring, at: 2 * Self.ring).allSatisfy { $0 == 0 })
         #expect(control.read(4096, at: 0).allSatisfy { $0 == 0 })
-        #expect(control.read(1, at: 4096 + 128) == [2])
+        #expect(control.read(1, at: 4096 + 128) == [8])
     }
 }

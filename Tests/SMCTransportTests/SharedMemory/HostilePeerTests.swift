@@ -118,11 +118,13 @@ extension OneAtATime {
         @Test func aConsumerAheadOfUsIsAViolation() async throws {
             try await Site.withPair(.sharedMemory) { pair, _ in
                 let own = try #require(pair.client.element?.own)
+                // A sender that knows of room does not look.
+                let filled = try await pair.client.fill()
                 let reader = Task {
                     await failure { () throws(SMCError) in try await pair.client.connection.receive(atMost: 1) }
                 }
                 try await Task.sleep(for: .milliseconds(20))
-                _ = own.publishConsumer(1)
+                _ = own.publishConsumer(UInt64(filled) + 1)
                 #expect(
                     await failure { () throws(SMCError) in try await pair.client.connection.send([1]) }
                         == .protocolViolation)

@@ -3,6 +3,8 @@ import ArgumentParser
 /// Who is measured.
 enum Contender: String, CaseIterable, ExpressibleByArgument {
     case ours
+    /// Ours, built without the checks of what a peer writes.
+    case unchecked
     case ring = "c-ring"
     case line = "raw-line"
     case futex
@@ -21,6 +23,7 @@ enum Contender: String, CaseIterable, ExpressibleByArgument {
     var title: String {
         switch self {
         case .ours: "swift-smc"
+        case .unchecked: "swift-smc without validation"
         case .ring: "C reference ring"
         case .line: "raw cache line"
         case .futex: "futex"
@@ -42,6 +45,16 @@ enum Pattern: String, CaseIterable, ExpressibleByArgument {
     case pingPong = "ping-pong"
     /// Messages one way, as fast as they go; the last one is acknowledged.
     case stream
+    /// As `pingPong`, with messages instead of bytes.
+    case messagePingPong = "message-ping-pong"
+    /// As `pingPong`, by asynchronous calls and with adaptive waiting.
+    case asyncPingPong = "async-ping-pong"
+    /// As `stream`, with messages instead of bytes.
+    case messages
+    /// The program makes data and sends it; at the other end it is read, every byte. With copies in between.
+    case copying
+    /// As `copying`, made in reserved room and read where it lies.
+    case borrowing
     /// One message to a peer that sleeps; until it has read it.
     case wake
     /// As `pingPong`, over a thousand connections in turn.
@@ -52,13 +65,19 @@ enum Pattern: String, CaseIterable, ExpressibleByArgument {
     /// Operations for one step of a pattern, for the time that it takes.
     var operationsPerStep: Double {
         switch self {
-        case .pingPong, .thousand, .oneOfThousand: 2
-        case .stream, .wake: 1
+        case .pingPong, .messagePingPong, .asyncPingPong, .thousand, .oneOfThousand: 2
+        case .stream, .messages, .copying, .borrowing, .wake: 1
         }
     }
 
     /// Steps of the first try, which says how many the others take.
-    var firstCount: Int { self == .wake ? 20 : 2000 }
+    var firstCount: Int {
+        switch self {
+        case .wake: 20
+        case .copying, .borrowing: 200
+        default: 2000
+        }
+    }
 }
 
 /// One thing that is measured once in each round.
@@ -72,4 +91,8 @@ struct Measurement: Hashable {
         self.pattern = pattern
         self.size = size
     }
+}
+
+extension Measurement: CustomStringConvertible {
+    var description: String { "\(self.contender.title), \(self.pattern.rawValue), \(self.size) B" }
 }

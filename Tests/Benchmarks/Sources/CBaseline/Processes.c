@@ -155,3 +155,19 @@ int64_t baseline_memcpy(size_t size, uint64_t count)
     free(to);
     return elapsed;
 }
+
+// MARK: A program's own work
+
+void baseline_produce(void *bytes, size_t size, uint8_t value)
+{
+    memset(bytes, value, size);
+}
+
+uint64_t baseline_consume(const void *bytes, size_t size)
+{
+    const uint64_t *words = bytes;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < size / 8; i++)
+        sum += words[i];
+    return sum;
+}

@@ -16,7 +16,7 @@ struct BaselinePeer {
         case .unixSeqpacket: try self.runSocket(kind: 1)
         case .tcp: try self.runSocket(kind: 2)
         case .pipe: try self.runPipe()
-        case .ours, .ucxTag, .ucxStream, .ucxActiveMessage:
+        case .ours, .unchecked, .ucxTag, .ucxStream, .ucxActiveMessage:
             throw BenchmarkError("\(self.command.contender.title) is not one of ours")
         }
     }

@@ -1,6 +1,7 @@
 import CBaseline
 import Foundation
 import SMC
+import Synchronization
 
 /// Runs swift-smc, by its public API alone.
 struct OurPeer {
@@ -16,8 +17,14 @@ struct OurPeer {
         configuration.name = "benchmark"
         configuration.paths = [.sharedMemory, .tcp]
         switch self.command.pattern {
-        case .thousand, .oneOfThousand: configuration.sharedMemoryRingByteCount = 16_384
-        default: configuration.sharedMemoryRingByteCount = 1_048_576
+        case .thousand, .oneOfThousand:
+            configuration.sharedMemoryRingByteCount = 16_384
+            configuration.waiting = .busyPoll
+        case .wake, .asyncPingPong:
+            configuration.waiting = .adaptive
+        case .pingPong, .messagePingPong, .stream, .messages, .copying, .borrowing:
+            configuration.sharedMemoryRingByteCount = 1_048_576
+            configuration.waiting = .busyPoll
         }
         let partition = try await Partition.join(configuration)
         let connections =
@@ -25,7 +32,11 @@ struct OurPeer {
         for connection in connections where connection.path != .sharedMemory {
             throw BenchmarkError("the connection took \(connection.path): \(connection.decision.reason ?? "?")")
         }
-        try await onThread { try self.measure(connections) }
+        if self.command.pattern == .asyncPingPong {
+            try await self.command.serves ? self.serveAsync(connections[0]) : self.pingAsync(connections[0])
+        } else {
+            try await onThread { try self.measure(connections) }
+        }
         for connection in connections { await connection.close() }
         await partition.leave()
     }
@@ -58,6 +69,15 @@ struct OurPeer {
         case (.thousand, true), (.oneOfThousand, true): try self.servePing(connections)
         case (.stream, false): self.command.sayResult(nanoseconds: try self.stream(connections[0]))
         case (.stream, true): try self.serveStream(connections[0])
+        case (.messagePingPong, false): self.command.sayResult(nanoseconds: try self.pingMessages(connections[0]))
+        case (.messagePingPong, true): try self.serveMessages(connections[0])
+        case (.messages, false): self.command.sayResult(nanoseconds: try self.sendMessages(connections[0]))
+        case (.messages, true): try self.receiveMessages(connections[0])
+        case (.copying, false): self.command.sayResult(nanoseconds: try self.copyOut(connections[0]))
+        case (.copying, true): try self.copyIn(connections[0])
+        case (.borrowing, false): self.command.sayResult(nanoseconds: try self.lendOut(connections[0]))
+        case (.borrowing, true): try self.borrowIn(connections[0])
+        case (.asyncPingPong, _): throw BenchmarkError("asynchronous calls do not block a thread")
         case (.wake, false): try self.wake(connections[0])
         case (.wake, true): self.command.sayResult(median: try self.serveWake(connections[0]))
         }
@@ -168,4 +188,21 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
         thread.stackSize = 1 << 20
         thread.start()
     }
+}
+
+/// Runs a task while this thread waits for it. With an asynchronous `main` the first thread would end, which valgrind
+/// does not survive.
+func waitForTask(_ body: @escaping @Sendable () async throws -> Void) throws {
+    let done = DispatchSemaphore(value: 0)
+    let failure = Mutex<(any Error)?>(nil)
+    Task {
+        do {
+            try await body()
+        } catch {
+            failure.withLock { $0 = error }
+        }
+        done.signal()
+    }
+    done.wait()
+    if let error = failure.withLock({ $0 }) { throw error }
 }

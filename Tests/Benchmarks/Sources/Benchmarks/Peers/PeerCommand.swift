@@ -4,7 +4,7 @@ import Foundation
 
 /// One of the two processes of a measurement. It says `ready PORT` when the other may start, and the one that measures
 /// `result NANOSECONDS`, for one operation.
-struct PeerCommand: AsyncParsableCommand {
+struct PeerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "peer", abstract: "One process of a measurement; started by the benchmark itself.",
         shouldDisplay: false)
@@ -18,12 +18,12 @@ struct PeerCommand: AsyncParsableCommand {
     @Option(help: "The server's port.") var port: Int = 0
     @Flag(help: "Whether it is the side that the other one starts with.") var serves = false
 
-    func run() async throws {
+    func run() throws {
         baseline_print_by_line()
         baseline_end_with_parent()
         if let processor { try check(Int64(baseline_pin(Int32(processor))), "choose a processor") }
-        if self.contender == .ours {
-            try await OurPeer(command: self).run()
+        if self.contender == .ours || self.contender == .unchecked {
+            try waitForTask { try await OurPeer(command: self).run() }
         } else {
             try BaselinePeer(command: self).run()
         }

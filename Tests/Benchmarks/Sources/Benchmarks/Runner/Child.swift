@@ -17,6 +17,11 @@ final class Child {
         try self.process.run()
     }
 
+    /// The path of this program.
+    static func ownPath() throws -> String {
+        try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    }
+
     /// The next line; nil at the end.
     func line() -> String? {
         while true {

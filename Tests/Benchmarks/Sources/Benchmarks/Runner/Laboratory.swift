@@ -4,9 +4,9 @@ import Foundation
 /// Makes measurements: starts the two processes of each, on processors of their own if there are two, and reads what
 /// they found.
 final class Laboratory {
-    private let folder: URL
     private let executable: String
-    private let hypervisor: Child
+    private let unchecked: String
+    private let hypervisor: HypervisorProcess
     private var nextName = 0
     /// Steps that a measurement takes for `duration`.
     private var counts: [Measurement: Int] = [:]
@@ -15,28 +15,14 @@ final class Laboratory {
 
     /// - Parameters:
     ///   - smc: the program that has the hypervisor.
+    ///   - unchecked: this program, built without validation.
     ///   - duration: seconds that one measurement should take.
-    init(smc: String, duration: Double) throws {
-        self.folder = FileManager.default.temporaryDirectory.appending(path: "smc-test-\(getpid())")
-        self.executable = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    init(smc: String, unchecked: String, duration: Double) throws {
+        self.executable = try Child.ownPath()
+        self.unchecked = unchecked
         self.duration = duration
         self.processors = ProcessInfo.processInfo.activeProcessorCount > 1 ? [0, 1] : [nil, nil]
-        try FileManager.default.createDirectory(
-            at: self.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        self.hypervisor = try Child(
-            smc, ["hypervisor", "--quiet", "--pool", "512M", "--socket", self.folder.appending(path: "h").path])
-        let deadline = Date.now + 10
-        while !FileManager.default.fileExists(atPath: self.folder.appending(path: "h").path) {
-            guard self.hypervisor.isRunning, Date.now < deadline else {
-                throw BenchmarkError("the hypervisor does not start: try '\(smc) hypervisor'")
-            }
-            usleep(10_000)
-        }
-    }
-
-    deinit {
-        self.hypervisor.end()
-        try? FileManager.default.removeItem(at: self.folder)
+        self.hypervisor = try HypervisorProcess(smc: smc)
     }
 
     /// Nanoseconds for one operation.
@@ -60,18 +46,18 @@ final class Laboratory {
     }
 
     private func runPair(_ measurement: Measurement, count: Int) throws -> Double {
-        let name = self.folder.appending(path: "\(self.nextName)").path
+        let name = self.hypervisor.folder.appending(path: "\(self.nextName)").path
         var place = name
         var memory: Int32 = -1
         defer { if memory >= 0 { close(memory) } }
         switch measurement.contender {
-        case .ours: place = self.folder.appending(path: "h").path
+        case .ours, .unchecked: place = self.hypervisor.socket
         case .ring, .line, .futex:
             memory = Int32(try check(Int64(baseline_memory_file(baseline_ring_memory_size)), "make memory"))
             place = "/proc/\(getpid())/fd/\(memory)"
         case .pipe:
             for end in [".there", ".back"] where mkfifo(name + end, 0o600) != 0 {
-                throw BenchmarkError("cannot make a pipe in \(self.folder.path)")
+                throw BenchmarkError("cannot make a pipe in \(self.hypervisor.folder.path)")
             }
         default: break
         }
@@ -79,15 +65,19 @@ final class Laboratory {
             "peer", "--contender", measurement.contender.rawValue, "--pattern", measurement.pattern.rawValue,
             "--size", "\(measurement.size)", "--count", "\(count)", "--place", place,
         ]
-        guard measurement.contender != .memcpy else {
-            return try self.results(of: [Child(self.executable, arguments + self.processor(0))])
+        let program = measurement.contender == .unchecked ? self.unchecked : self.executable
+        guard FileManager.default.isExecutableFile(atPath: program) else {
+            throw BenchmarkError("\(program) is missing: 'make bench' builds it")
         }
-        let server = try Child(self.executable, arguments + ["--serves"] + self.processor(1))
+        guard measurement.contender != .memcpy else {
+            return try self.results(of: [Child(program, arguments + self.processor(0))])
+        }
+        let server = try Child(program, arguments + ["--serves"] + self.processor(1))
         defer { server.end() }
         guard let ready = server.line(), ready.hasPrefix("ready "), let port = Int(ready.dropFirst(6)) else {
             throw BenchmarkError("the server of \(measurement) did not start")
         }
-        let client = try Child(self.executable, arguments + ["--port", "\(port)"] + self.processor(0))
+        let client = try Child(program, arguments + ["--port", "\(port)"] + self.processor(0))
         defer { client.end() }
         return try self.results(of: [client, server])
     }

@@ -18,7 +18,11 @@ struct Results: Codable {
         /// For example "<= 0.5"; nil for rows that are only to be seen.
         var goal: String?
         var holds: Bool?
+        /// How many pairs were measured.
         var rounds: Int
+        /// The machine's state in these rounds: raw cache line one-way in ns at the 10th, 50th and 90th percentile.
+        var rawLine: [Double]
+        var date: String
     }
     var machine: Machine
     var rows: [Entry]
@@ -41,13 +45,13 @@ struct Results: Codable {
     }
 
     var table: String {
-        var lines = [["what", "ours", "baseline", "ratio", "p10-p90", "goal", "holds"]]
+        var lines = [["what", "ours", "baseline", "ratio", "p10-p90", "goal", "holds", "raw line"]]
         for row in self.rows {
             lines.append([
                 row.name, row.ours.map { "\(Self.short($0)) \(row.unit)" } ?? "not there yet",
                 "\(Self.short(row.baseline)) \(row.unit)", row.ratio.map(Self.short) ?? "-",
                 row.ratioSpread.map { $0.map(Self.short).joined(separator: "-") } ?? "-", row.goal ?? "-",
-                row.goal == nil ? "-" : row.holds.map { $0 ? "yes" : "no" } ?? "no",
+                row.holds.map { $0 ? "yes" : "no" } ?? "-", "\(Self.short(row.rawLine[1])) ns",
             ])
         }
         let widths = lines[0].indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
@@ -81,7 +85,7 @@ struct Spread {
 
 extension Results.Entry {
     /// - Parameter samples: nanoseconds of each round.
-    init(_ row: Row, samples: [Measurement: [Double]]) {
+    init(_ row: Row, samples: [Measurement: [Double]], rawLine: [Double], date: String) {
         func values(_ measurement: Measurement) -> [Double] {
             (samples[measurement] ?? []).map { row.unit.value(nanoseconds: $0, size: measurement.size) }
         }
@@ -92,6 +96,9 @@ extension Results.Entry {
         self.baseline = Spread(baseline).percentile(50)
         self.baselineName = row.baseline.contender.title
         self.rounds = baseline.count
+        let line = Spread(rawLine)
+        self.rawLine = [10, 50, 90].map { line.percentile($0) }
+        self.date = date
         if let ours = row.ours.map(values) {
             let ratios = Spread(zip(ours, baseline).map { $0 / $1 })
             self.ours = Spread(ours).percentile(50)

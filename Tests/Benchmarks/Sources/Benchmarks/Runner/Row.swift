@@ -62,9 +62,15 @@ struct Row {
             ]
         }
         return rows + [
+            Row(
+                "small", "8 B message one-way vs UCX tag", Self.ours(.messagePingPong),
+                Measurement(.ucxTag, .pingPong)),
             Row("small", "8 B one-way vs UCX stream", Self.ours(.pingPong), Measurement(.ucxStream, .pingPong)),
             Row("small", "8 B one-way vs UCX am", Self.ours(.pingPong), Measurement(.ucxActiveMessage, .pingPong)),
             Row("small", "8 B one-way vs raw cache line", Self.ours(.pingPong), Measurement(.line, .pingPong)),
+            Row(
+                "async", "8 B one-way, await, adaptive, vs UCX tag", Self.ours(.asyncPingPong),
+                Measurement(.ucxTag, .pingPong)),
             Row(
                 "async", "8 B one-way, for try await, adaptive, vs UCX tag", nil, Measurement(.ucxTag, .pingPong),
                 goal: .atMost(0.75)),
@@ -102,13 +108,16 @@ struct Row {
             row("kernel-stream", "Unix stream", .unixStream, .atLeast(5)),
             row("kernel-stream", "pipe", .pipe),
             Row(
-                "zero-copy", "1 MiB, reserve/commit and borrowed receive, vs our copying stream", nil,
-                Self.ours(.stream, 1 << 20), .gibibytesPerSecond, .atLeast(2)),
+                "zero-copy", "1 MiB made and read, reserve/commit and borrowed receive, vs our copies",
+                Self.ours(.borrowing, 1 << 20), Self.ours(.copying, 1 << 20), .gibibytesPerSecond, .atLeast(2)),
             Row(
-                "messages", "8 B messages one way vs UCX tag", Self.ours(.stream), Measurement(.ucxTag, .stream),
+                "messages", "8 B messages one way vs UCX tag", Self.ours(.messages), Measurement(.ucxTag, .stream),
                 .millionsPerSecond, .atLeast(1.5)),
             Row(
-                "messages", "8 B messages one way vs C ring", Self.ours(.stream), Measurement(.ring, .stream),
+                "messages", "8 B messages one way vs C ring", Self.ours(.messages), Measurement(.ring, .stream),
+                .millionsPerSecond),
+            Row(
+                "messages", "8 B sends of a stream vs UCX tag", Self.ours(.stream), Measurement(.ucxTag, .stream),
                 .millionsPerSecond),
         ]
     }()
@@ -120,6 +129,12 @@ struct Row {
         Row(
             "thousand", "8 B one-way, 1,000 connections in turn, vs one", Self.ours(.thousand),
             Self.ours(.oneOfThousand), goal: .atMost(1.5)),
+        Row(
+            "validation", "8 B one-way vs a build without validation", Self.ours(.pingPong),
+            Measurement(.unchecked, .pingPong), goal: .atMost(1.03)),
+        Row(
+            "validation", "64 KiB stream vs a build without validation", Self.ours(.stream, 65_536),
+            Measurement(.unchecked, .stream, 65_536), .gibibytesPerSecond, .atLeast(0.97)),
     ]
 
     private init(

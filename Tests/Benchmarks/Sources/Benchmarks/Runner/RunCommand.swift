@@ -10,6 +10,9 @@ struct RunCommand: ParsableCommand {
     @Option(help: "The program smc, which has the hypervisor.")
     var smc = ".build/release/smc"
 
+    @Option(help: "This program, built without validation.")
+    var unchecked = ".build/benchmarks-unchecked/release/Benchmarks"
+
     @Option(help: "Rounds; in each everybody is measured once.")
     var rounds = 7
 
@@ -21,6 +24,9 @@ struct RunCommand: ParsableCommand {
 
     @Option(help: "Where the results go.")
     var results = "Tests/Benchmarks/results.json"
+
+    @Flag(name: .shortAndLong, help: "Print every single measurement.")
+    var verbose = false
 
     @Flag(help: "Measure nothing; print the table of the results.")
     var table = false
@@ -36,45 +42,92 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         baseline_print_by_line()
         var results: Results
+        var failures: [String] = []
         if self.table {
             results = try Results.load(self.results)
         } else {
-            results = try self.measure()
+            let groups: [Group]
+            (results, groups) = try self.measure()
+            failures = groups.compactMap { group in group.failure.map { "\(group.name): \($0)" } }
             if let earlier = try? Results.load(self.results) { results.merge(earlier) }
             try results.save(self.results)
         }
         print(results.machine.summary)
         print("")
         print(results.table)
+        guard failures.isEmpty else { throw BenchmarkError("not measured: \(failures.joined(separator: "; "))") }
     }
 
-    private func measure() throws -> Results {
+    private func measure() throws -> (Results, [Group]) {
         let rows = Row.all.filter { self.only.isEmpty || self.only.contains($0.group) }
-        let laboratory = try Laboratory(smc: self.smc, duration: self.quick ? 0.03 : 0.15)
+        let laboratory = try Laboratory(smc: self.smc, unchecked: self.unchecked, duration: self.quick ? 0.03 : 0.15)
         var machine = Machine()
-        var samples: [Measurement: [Double]] = [:]
-        // Each once, in the order of the table.
+        var groups: [Group] = []
+        for row in rows where !groups.contains(where: { $0.name == row.group }) {
+            groups.append(Group(name: row.group, rows: rows.filter { $0.group == row.group }))
+        }
+        for round in 1...(self.quick ? 3 : self.rounds) {
+            for index in groups.indices {
+                groups[index].measure(in: laboratory, isVerbose: self.verbose)
+            }
+            let states = groups.compactMap(\.rawLine.last).map(Results.short)
+            print("round \(round): raw cache line \(states.joined(separator: ", ")) ns")
+        }
+        machine.rawLine = groups.flatMap(\.rawLine)
+        machine.load.append(Machine.loadNow)
+        return (Results(machine: machine, rows: groups.flatMap { $0.entries(date: machine.date) }), groups)
+    }
+}
+
+/// Rows that are measured right after one another, so that the machine is in the same state for all of them.
+private struct Group {
+    let name: String
+    let rows: [Row]
+    /// What is measured in a round, each once, in the order of the table.
+    let measurements: [Measurement]
+    private(set) var rawLine: [Double] = []
+    private var samples: [Measurement: [Double]] = [:]
+
+    init(name: String, rows: [Row]) {
+        self.name = name
+        self.rows = rows
         var measurements: [Measurement] = []
         for measurement in rows.flatMap({ [$0.ours, $0.baseline].compactMap(\.self) })
         where !measurements.contains(measurement) {
             measurements.append(measurement)
         }
-        let line = Measurement(.line, .pingPong)
-        for round in 1...(self.quick ? 3 : self.rounds) {
-            let state = try laboratory.measure(line)
-            machine.rawLine.append(state)
-            print("round \(round): raw cache line \(Results.short(state)) ns", terminator: "")
-            for measurement in measurements {
-                let value = measurement == line ? state : try laboratory.measure(measurement)
-                samples[measurement, default: []].append(value)
-                print(
-                    ", \(measurement.contender.rawValue) \(measurement.pattern.rawValue) \(measurement.size):",
-                    terminator: " ")
-                print(Results.short(value), terminator: "")
-            }
-            print("")
+        self.measurements = measurements
+    }
+
+    /// Differences of a few percent need more pairs.
+    private var repeats: Int { self.name == "validation" ? 3 : 1 }
+
+    /// What went wrong; a group that failed once is left alone.
+    private(set) var failure: String?
+
+    mutating func measure(in laboratory: Laboratory, isVerbose: Bool) {
+        guard self.failure == nil else { return }
+        do {
+            try self.tryToMeasure(in: laboratory, isVerbose: isVerbose)
+        } catch {
+            self.failure = "\(error)"
+            print("group '\(self.name)' failed: \(error)")
         }
-        machine.load.append(Machine.loadNow)
-        return Results(machine: machine, rows: rows.map { Results.Entry($0, samples: samples) })
+    }
+
+    private mutating func tryToMeasure(in laboratory: Laboratory, isVerbose: Bool) throws {
+        self.rawLine.append(try laboratory.measure(Measurement(.line, .pingPong)))
+        for _ in 0..<self.repeats {
+            for measurement in self.measurements {
+                let value = try laboratory.measure(measurement)
+                self.samples[measurement, default: []].append(value)
+                if isVerbose { print("  \(measurement): \(Results.short(value)) ns") }
+            }
+        }
+    }
+
+    func entries(date: String) -> [Results.Entry] {
+        guard self.failure == nil else { return [] }
+        return self.rows.map { Results.Entry($0, samples: self.samples, rawLine: self.rawLine, date: date) }
     }
 }

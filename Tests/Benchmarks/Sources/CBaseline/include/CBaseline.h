@@ -63,4 +63,12 @@ int64_t baseline_file_serve_stream(int in, int out, size_t size, uint64_t count)
 /// Copies `size` bytes `count` times between two buffers that stay in the cache.
 int64_t baseline_memcpy(size_t size, uint64_t count);
 
+// What a program does with data that it sends and receives: it writes all of it, and reads all of it.
+void baseline_produce(void *bytes, size_t size, uint8_t value);
+uint64_t baseline_consume(const void *bytes, size_t size);
+
+// Callgrind and strace, if they look on, see where something that is counted begins and ends.
+void baseline_begin(const char *name);
+void baseline_end(const char *name);
+
 #endif
