@@ -44,6 +44,7 @@ extension DaemonLoop {
         let key = session.caller.rawValue
         if case .bind = request, !self.prepareForBinding() {
             let refusal = ControlResponse.refused(.outOfResources, HypervisorRefusal.outOfResources.sentence)
+            self.administration.note(request.audited.action.rawValue, session, .outOfResources)
             guard self.answer(refusal, requestID: requestID, [], session) else { return self.end(key, "unreachable") }
             return
         }

@@ -134,15 +134,18 @@ extension OneAtATime {
             #expect(await self.refusal { try await one.withdraw(address) } == "addressInUse")
 
             try await administration.setFunction(enabled: false, vlan: "closed")
-            #expect(await self.refusal { _ = try await buffer.bind(to: address) } == "functionDisabled")
+            #expect(await self.refusal { _ = try await buffer.bind(to: address) } == "badToken", "it has ended")
+            #expect(
+                await self.refusal { _ = try await one.createBuffer(byteCount: 1, on: address) } == "functionDisabled")
             try await administration.setFunction(enabled: true, vlan: "closed")
             try await administration.setFunction(enabled: false)
             #expect(await self.refusal { _ = try await one.commonVLAN(with: address) } == "functionDisabled")
             try await administration.setFunction(enabled: true)
-            _ = try await buffer.bind(to: address)
+            let second = try await one.createBuffer(byteCount: 1, on: address)
+            _ = try await second.bind(to: address)
 
             try await administration.revoke(partition: "db", vlan: "closed")
-            #expect(await self.refusal { _ = try await buffer.move(from: 0, byteCount: 1) } == "badToken")
+            #expect(await self.refusal { _ = try await second.move(from: 0, byteCount: 1) } == "badToken")
             #expect(try await one.addresses().map(\.vlan) == ["default"])
             try await administration.setSlice(vlan: "default", byteCount: 0)
             let other = try #require(try await one.addresses().first).address
