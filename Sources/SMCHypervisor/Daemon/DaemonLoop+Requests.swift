@@ -50,6 +50,7 @@ extension DaemonLoop {
         let key = session.caller.rawValue
         guard self.prepare(for: request) else {
             let refusal = ControlResponse.refused(.outOfResources, HypervisorRefusal.outOfResources.sentence)
+            self.administration.note(request.audited.action.rawValue, session, .outOfResources)
             guard self.answer(refusal, requestID: requestID, [], session) else { return self.end(key, "unreachable") }
             return
         }
