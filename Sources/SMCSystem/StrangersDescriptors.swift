@@ -25,6 +25,9 @@ package final class StrangersDescriptors: Sendable {
     package func end(_ link: SharedUnixSocket) {
         // Nothing can be sent to it any more.
         link.socket.shutDown()
+        // Mostly there is nothing, and the number is free again when this returns.
+        guard let first = try? link.socket.receive(maximumByteCount: 1), !first.isEnd else { return }
+        self.close(first.descriptors)
         self.worker.enqueue {
             while let message = try? link.socket.receive(maximumByteCount: 1), !message.isEnd {
                 Self.closeNow(message.descriptors)

@@ -20,6 +20,7 @@ import Testing
             try await Self.exchange(connection, [1, 2, 3])
 
             frozen.send(SIGSTOP)
+            try await scene.until("it stands still") { Self.isStopped(frozen) }
             let end = ContinuousClock.now.advanced(by: Self.freezeTime)
             // What its peers ask of it ends by their deadlines, and says why.
             try await connection.send([4])
@@ -67,6 +68,7 @@ import Testing
             let bystander = try await EchoClient(scene, port: echo.port(), count: 2)
             let (partition, first) = try await Self.connect(scene, echo.port())
             hypervisor.send(SIGSTOP)
+            try await scene.until("it stands still") { Self.isStopped(hypervisor) }
             let rounds = bystander.rounds
             // Twenty at once: they do not wait for each other's calls, each of which takes its time to give up.
             let start = ContinuousClock.now
@@ -103,6 +105,17 @@ import Testing
     }
 
     // MARK: Helpers
+
+    /// Whether all its threads have stopped; they do so one by one, a moment after the signal.
+    private static func isStopped(_ program: Program) -> Bool {
+        let tasks = "/proc/\(program.processID)/task"
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+        return !threads.isEmpty
+            && threads.allSatisfy { thread in
+                let line = (try? String(contentsOfFile: "\(tasks)/\(thread)/stat", encoding: .utf8)) ?? ""
+                return line.split(separator: ")").last?.split(separator: " ").first == "T"
+            }
+    }
 
     private static func connect(_ scene: Scene, _ port: Int) async throws -> (Partition, Connection) {
         var configuration = Configuration()

@@ -15,8 +15,8 @@
 
             /// Steps without which the test would prove little. A request and its answer are steps of their own.
             fileprivate var required: [String] {
-                var requests = ["hello", "join", "queryCommonCEC", "createSMB", "bind", "accept", "report"]
-                if self == .listener { requests += ["destroy", "unbindBuffer", "reportClosed"] }
+                var requests = ["hello", "join", "queryCommonCEC", "createSMB", "bind", "accept"]
+                if self == .listener { requests += ["destroy", "unbindBuffer", "report", "reportClosed"] }
                 var names = requests.flatMap { ["send-\($0)", "sent-\($0)", "answered-\($0)"] }
                 names += ["map", "mapped", "map-pair", "publish", "published", "consume", "consumed", "end", "ended"]
                 return self == .listener ? names + ["detached", "closed"] : names
