@@ -159,7 +159,8 @@ extension SessionFuzzer {
             switch effect {
             case .createPair(let id): self.expect(self.rights.pairs.insert(id).inserted, "a pair is made twice")
             case .dropPair(let id): self.expect(self.rights.pairs.remove(id) != nil, "an unknown pair is dropped")
-            case .sendPair(let id, _, _), .markGone(let id), .markRevoked(let id), .notify(let id, _, _), .takeStatusBits(let id, _):
+            case .sendPair(let id, _, _), .markGone(let id), .markRevoked(let id), .notify(let id, _, _),
+                .takeStatusBits(let id, _):
                 self.expect(self.rights.pairs.contains(id), "an unknown pair is used")
             case .replace(_, let new): self.noteNew(new)
             case .sendBlock: break
