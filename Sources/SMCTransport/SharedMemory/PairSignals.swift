@@ -4,7 +4,8 @@ package import SMCSystem
 package import SMCWire
 internal import Synchronization
 
-/// SIGB between us and one other partition (seed A20, A21, A33): a status bit array and an eventfd in each direction.
+/// SIGB between us and one other partition (seed A20, A21, A33): a status bit array and a
+/// socket in each direction.
 package final class PairSignals: Sendable {
     private let incoming: StatusBitArray
     private let outgoing: StatusBitArray
