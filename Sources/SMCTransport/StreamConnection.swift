@@ -332,8 +332,8 @@ package final class StreamConnection: Sendable {
         self.transport.close()
         let deadline = ContinuousClock.now.advanced(by: self.flushTimeout)
         while !self.transport.isFlushed, ContinuousClock.now < deadline {
-            // Over RDMA only, for about a round trip.
-            try? await Task.sleep(for: .microseconds(200))
+            // Over RDMA only, for about a round trip; in a cancelled task as well.
+            guard await self.channel.loop.pause(for: .microseconds(200)) else { break }
         }
         self.channel.socket.shutdownWriting()
         self.onClose()
