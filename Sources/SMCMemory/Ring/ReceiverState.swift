@@ -229,8 +229,10 @@ struct ReceiverState: ~Copyable {
     /// - Returns: who must be woken.
     func publish() -> Sleepers {
         let cursor = self.markTold()
-        FaultPoint.reach("consume", cursor)
-        defer { FaultPoint.reach("consumed", cursor) }
+        #if DEBUG
+            FaultPoint.reach("consume", cursor)
+            defer { FaultPoint.reach("consumed", cursor) }
+        #endif
         return unsafe BufferElement.publish(self.creditWord, cursor)
     }
 }
