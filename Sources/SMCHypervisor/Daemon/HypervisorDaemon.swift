@@ -103,8 +103,8 @@ extension HypervisorDaemon {
         let available = max(0, limit - reserve)
         let wanted = self.configuration.pools.map { self.layout($0, isHuge: $0.wantsHugePages) }
         let wantedCount = wanted.reduce(0) { $0 + $1.geometry.blockCount }
-        // Each block needs one; the other half is for sessions (one each) and pairs (four each).
-        let layouts = wanted.map { self.limited($0, wantedCount, available / 2) }
+        // Each block needs one; the other two fifths are for sessions (one each) and pairs (four each).
+        let layouts = wanted.map { self.limited($0, wantedCount, available * 3 / 5) }
         let count = layouts.reduce(0) { $0 + $1.geometry.blockCount }
         if count < wantedCount {
             self.logger.warning(
