@@ -16,7 +16,7 @@ PACKAGES := \
 	libibverbs-dev librdmacm-dev pkg-config gcc libc6-dev git \
 	python3 iproute2 kmod busybox-static zstd qemu-system-x86 \
 	rdma-core ibverbs-providers ibverbs-utils perftest rdmacm-utils \
-	tcpdump tshark strace procps mandoc valgrind binutils
+	tcpdump tshark strace procps mandoc valgrind binutils systemd util-linux
 
 # What only the benchmarks need: those whom we are compared with.
 BENCH_PACKAGES := ucx-utils

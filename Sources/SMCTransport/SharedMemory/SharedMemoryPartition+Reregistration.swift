@@ -30,7 +30,7 @@ extension SharedMemoryPartition {
         return smb
     }
 
-    /// We do not use it any more. The hypervisor is told by ``HeldSMB/giveBack()``.
+    /// We do not use it any more. The hypervisor is told by ``HeldSMB/giveBack(to:)``.
     func letGo(_ smb: HeldSMB) {
         self.state.withLock { state in _ = state.held.removeValue(forKey: smb.number) }
         smb.mapping.detach()
